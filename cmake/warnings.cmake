@@ -1,0 +1,9 @@
+# What our own code is compiled with; third-party headers are system headers and keep their warnings.
+add_library(kwaai_warnings INTERFACE)
+target_compile_options(kwaai_warnings INTERFACE
+  -Wall -Wextra -Werror -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Woverloaded-virtual
+  -Wimplicit-fallthrough -Wextra-semi -ffp-contract=off)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  # g++ 12 reports uninitialised reads in its own AVX-512 header and in std::expected, and recursion in coroutine frames.
+  target_compile_options(kwaai_warnings INTERFACE -Wno-maybe-uninitialized -Wno-uninitialized -Wno-missing-field-initializers)
+endif()

@@ -1,0 +1,67 @@
+// Text to token ids and back: SentencePiece BPE by score ("llama") and byte-level BPE ("gpt2"),
+// from GGUF metadata or a Hugging Face tokenizer.json.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.hpp"
+#include "inference/model_file.hpp"
+
+namespace kwaai::inference {
+
+using TokenId = std::uint32_t;
+
+struct EncodeOptions {
+    bool parse_special =
+        false;  // control tokens in the text become their ids; user-defined ones always do
+    bool add_bos = true;  // where the model wants one
+};
+
+/// Immutable; safe from several threads.
+class Tokenizer {
+public:
+    /// From GGUF metadata ("tokenizer.ggml.*") or from `file.tokenizer_json`. `Errc::malformed`
+    /// names the key; `unsupported` names an unknown tokenizer model or pre-tokenizer.
+    static Result<Tokenizer> from_model(const ModelFile& file);
+
+    Tokenizer(Tokenizer&&) noexcept;
+    Tokenizer& operator=(Tokenizer&&) noexcept;
+    ~Tokenizer();
+
+    /// Any bytes are accepted; invalid UTF-8 is encoded byte by byte. Cost O(n log n).
+    [[nodiscard]] std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
+
+    /// The bytes a token stands for, which may be part of a character. Control tokens give nothing
+    /// unless `render_special`. SentencePiece: the leading space belongs to the token; `decode`
+    /// drops the one that encoding added.
+    [[nodiscard]] std::string piece(TokenId token, bool render_special = false) const;
+    /// All tokens to text.
+    [[nodiscard]] std::string decode(std::span<const TokenId> tokens,
+                                     bool render_special = false) const;
+
+    [[nodiscard]] std::size_t size() const;
+    [[nodiscard]] std::optional<TokenId> bos() const;
+    [[nodiscard]] std::optional<TokenId> eos() const;
+    /// Whether generation ends at this token: eos, eot, eom and the well-known names of such
+    /// tokens.
+    [[nodiscard]] bool is_end(TokenId token) const;
+    /// The id of a token by its exact text (special or not).
+    [[nodiscard]] std::optional<TokenId> find(std::string_view text) const;
+    /// The text of a token as the vocabulary spells it.
+    [[nodiscard]] std::string_view spelling(TokenId token) const;
+    /// "llama (SentencePiece)", "gpt2 / smollm", ...
+    [[nodiscard]] std::string description() const;
+
+    struct Impl;
+
+private:
+    explicit Tokenizer(std::unique_ptr<Impl> impl);
+    std::unique_ptr<const Impl> impl_;
+};
+
+}  // namespace kwaai::inference
