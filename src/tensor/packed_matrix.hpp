@@ -74,6 +74,7 @@ private:
     std::size_t k_ = 0;
     std::size_t records_ = 0;
     kernels::Format format_ = kernels::Format::f32;
+    Dtype dtype_ = Dtype::f32;
 };
 
 /// Rows of activations [rows, k], ready for products: as given, and quantised where a product needs
@@ -99,6 +100,13 @@ public:
 
     [[nodiscard]] std::size_t blocks() const { return blocks_; }
 
+    [[nodiscard]] bool is_quantised() const { return acts_ != nullptr; }
+
+    /// Scratch of `worker`: kWideChunk blocks of an unpacked panel; null below kWideRowsMin rows.
+    [[nodiscard]] kernels::Wide* wide(unsigned worker) const {
+        return wide_ == nullptr ? nullptr : wide_ + std::size_t{worker} * kernels::kWideChunk;
+    }
+
     [[nodiscard]] const float* x() const { return x_; }
 
     [[nodiscard]] std::size_t stride() const { return stride_; }
@@ -106,6 +114,8 @@ public:
 private:
     std::vector<std::byte> memory_;
     kernels::Act* acts_ = nullptr;
+    kernels::Wide* wide_ = nullptr;
+    unsigned workers_ = 0;  // that have scratch
     const float* x_ = nullptr;
     std::size_t stride_ = 0;
     std::size_t rows_ = 0;
