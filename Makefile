@@ -1,0 +1,34 @@
+# The front door. Each goal calls a script or CMake; what they do is in tools/ and CMakePresets.json.
+.DEFAULT_GOAL := help
+.PHONY: help run test lint bench interop ci install clean
+
+# The scripts end with 130 after Ctrl-C; that is no error to report.
+quietly = @trap : INT; $(1) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
+
+help: ## list the goals
+	@echo "kwaai: language models on this machine"
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## install what is missing, build, fetch a small model once, write a short story
+	$(call quietly,tools/run.sh)
+
+test: ## build and run the fast tests
+	$(call quietly,tools/test.sh)
+
+lint: ## check layers, format, sizes, calls, words and coroutine operands
+	$(call quietly,tools/lint/all.sh)
+
+bench: ## compare speed with llama.cpp (builds it the first time: about 10 minutes)
+	$(call quietly,tools/bench.sh)
+
+interop: ## run the tests against other programs and libraries
+	$(call quietly,tools/interop.sh)
+
+ci: ## what continuous integration runs after make test: compilers, sanitizers, lints, WebAssembly, fuzzing
+	$(call quietly,tools/ci.sh)
+
+install: ## install the program and the library (PREFIX=/usr/local)
+	@tools/setup.sh run && tools/build.sh release && cmake --install build/release --prefix "$(or $(PREFIX),/usr/local)"
+
+clean: ## remove everything that was built
+	@rm -rf build
