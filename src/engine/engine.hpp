@@ -22,7 +22,7 @@ struct EngineOptions {
     std::uint32_t requests_max = 64;  // running and waiting; more are refused
     std::uint64_t kv_bytes_max =
         0;  // memory for keys and values; 0 = a quarter of what is free, at least one context
-    /// Called from the loading thread with bytes repacked and the total.
+    /// Called now and then, from a thread of its own, with the bytes repacked so far and the total.
     std::function<void(std::uint64_t done, std::uint64_t total)> on_progress;
 };
 
@@ -42,10 +42,14 @@ struct Request {
     std::uint32_t max_tokens = 0;  // 0 = as many as the context allows
     std::vector<std::string> stops;
     bool ignore_end = false;  // benchmarks: goes on after an end token
+    /// Start from keys and values that an earlier request with the same beginning left behind. The
+    /// text is the same either way; benchmarks say no.
+    bool reuse_prefix = true;
 };
 
 struct RequestStats {
     std::uint32_t prompt_tokens = 0;
+    std::uint32_t reused_tokens = 0;  // of the prompt, see Request::reuse_prefix
     std::uint32_t completion_tokens = 0;
     double prompt_seconds = 0;      // from first row computed to first token
     double completion_seconds = 0;  // from first token to last

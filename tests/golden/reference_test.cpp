@@ -1,0 +1,195 @@
+// Logits, tokens and perplexity against llama.cpp, a float64 reference and recorded greedy texts (see the fixtures'
+// INDEX.md and smollm2/README.md for where each comes from).
+#include <array>
+#include <cmath>
+
+#include "engine/compute_pool.hpp"
+#include "golden/loaded_model.hpp"
+#include "json/document.hpp"
+#include "testing/fixtures.hpp"
+
+namespace kwaai::golden {
+namespace {
+
+using inference::TokenId;
+
+std::vector<float> read_floats(const std::string& path) {
+    const auto bytes = testing::read_file(path);
+    std::vector<float> values(bytes.size() / sizeof(float));
+    std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+    return values;
+}
+
+std::vector<TokenId> ids(const json::Value& array) {
+    std::vector<TokenId> result;
+    for (const json::Value element : array.elements())
+        result.push_back(static_cast<TokenId>(must(element.as_integer())));
+    return result;
+}
+
+TokenId argmax(std::span<const float> logits) {
+    return static_cast<TokenId>(std::ranges::max_element(logits) - logits.begin());
+}
+
+struct Difference {
+    double nmse = 0;
+    double largest = 0;
+};
+
+// The tiny fixtures: logits of tokens (37 i + 11) mod 128, i < 24, by llama.cpp with an f32 cache.
+Difference tiny_difference(const std::string& model_path, const std::string& logits_path) {
+    const std::vector<float> expected = read_floats(logits_path);
+    std::vector<TokenId> tokens;
+    for (TokenId i = 0; i < 24; ++i) tokens.push_back((37 * i + 11) % 128);
+    LoadedModel model(model_path);
+    const auto got = model.logits(tokens);
+    REQUIRE(expected.size() == got.size() * got[0].size());
+    Difference difference;
+    double error = 0;
+    double power = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+        const double want = expected[i];
+        const double have = got[i / got[0].size()][i % got[0].size()];
+        error += (want - have) * (want - have);
+        power += want * want;
+        difference.largest = std::max(difference.largest, std::abs(want - have));
+    }
+    difference.nmse = error / power;
+    return difference;
+}
+
+TEST_CASE("F32 models of the llama family agree with llama.cpp to the precision of a half-precision cache") {
+    for (const char* name : {"tiny-llama", "tiny-llama3", "tiny-qwen2"}) {
+        KWAAI_FIXTURE(model, "inference/models/" + std::string(name) + ".gguf");
+        KWAAI_FIXTURE(logits, "inference/models/" + std::string(name) + ".logits");
+        const Difference difference = tiny_difference(model, logits);
+        MESSAGE(name << ": NMSE " << difference.nmse << ", largest difference " << difference.largest);
+        CHECK(difference.nmse <= 1e-6);
+        CHECK(difference.largest <= 5e-3);
+    }
+}
+
+TEST_CASE("quantised models agree with llama.cpp to the noise of 8-bit activations") {
+    for (const char* type : {"Q8_0", "Q6_K", "Q5_K_M", "Q5_1", "Q4_K_M", "Q4_0"}) {
+        const std::string name = "inference/models/tiny-llama256-" + std::string(type);
+        KWAAI_FIXTURE(model, name + ".gguf");
+        KWAAI_FIXTURE(logits, name + ".logits");
+        const Difference difference = tiny_difference(model, logits);
+        MESSAGE(type << ": NMSE " << difference.nmse << ", largest difference " << difference.largest);
+        CHECK(difference.nmse <= 5e-4);
+    }
+}
+
+TEST_CASE("stories260K writes its recorded 200 greedy tokens") {
+    KWAAI_FIXTURE(path, "models/stories260K.gguf");
+    KWAAI_FIXTURE(recorded, "models/stories260K.greedy.json");
+    const std::string text = testing::read_text(recorded);
+    const json::Document document = must(json::Document::parse(text, {}));
+    const std::vector<TokenId> expected = ids(must(document.root().elements()[0].require("generated_ids")));
+    REQUIRE(expected.size() >= 200);
+
+    LoadedModel model(path);
+    LoadedModel::Session session = model.session();
+    TokenId next = must(inference::Tokenizer::from_model(model.file())).bos().value();
+    std::vector<TokenId> written;
+    while (written.size() < 200) {
+        next = argmax(model.continue_with(session, {{next}})[0]);
+        written.push_back(next);
+    }
+    CHECK(written == std::vector<TokenId>(expected.begin(), expected.begin() + 200));
+}
+
+// Kullback-Leibler divergence over the 20 listed tokens and the rest, and whether the best token agrees.
+double divergence(std::span<const float> logits, const json::Value& top, double logsumexp) {
+    double largest = logits[argmax(logits)];
+    double sum = 0;
+    for (const float logit : logits) sum += std::exp(logit - largest);
+    const double ours = largest + std::log(sum);
+    double total = 0;
+    double rest_expected = 1;
+    double rest_ours = 1;
+    for (const json::Value pair : top.elements()) {
+        const auto both = pair.elements();
+        const auto token = static_cast<TokenId>(must(both[0].as_integer()));
+        const double expected = std::exp(must(both[1].as_number()) - logsumexp);
+        const double probability = std::exp(logits[token] - ours);
+        total += expected * std::log(expected / probability);
+        rest_expected -= expected;
+        rest_ours -= probability;
+    }
+    if (rest_expected > 1e-9 && rest_ours > 1e-9) total += rest_expected * std::log(rest_expected / rest_ours);
+    return total;
+}
+
+TEST_CASE("SmolLM2 agrees with the float64 reference, teacher-forced over 20 prompts") {
+    KWAAI_FIXTURE(recorded, "smollm2/reference.json");
+    const auto path = testing::smollm2_model();
+    if (!path) {
+        MESSAGE("skipped: the SmolLM2 model is not in the cache (make model)");
+        return;
+    }
+    engine::ComputePool pool(engine::usable_cores());
+    LoadedModel model(*path, {.executor = &pool});
+    const inference::Tokenizer tokenizer = model.tokenizer();
+    const std::string text = testing::read_text(recorded);
+    const json::Document document = must(json::Document::parse(text, {}));
+    double total = 0;
+    std::size_t positions = 0;
+    std::size_t disagreements = 0;
+    for (const json::Value prompt : document.root().elements()) {
+        std::vector<TokenId> tokens = ids(must(prompt.require("prompt_ids")));
+        const auto prompt_text = must(must(prompt.require("prompt")).as_string());
+        CHECK(tokenizer.encode(prompt_text, {.parse_special = true, .add_bos = false}) == tokens);
+        const std::size_t first = tokens.size() - 1;
+        const std::vector<TokenId> greedy = ids(must(prompt.require("greedy")));
+        tokens.insert(tokens.end(), greedy.begin(), greedy.end() - 1);
+        const auto logits = model.logits(tokens);
+        const auto tops = must(prompt.require("top")).elements();
+        const auto sums = must(prompt.require("logsumexp")).elements();
+        for (std::size_t i = 0; i < greedy.size(); ++i, ++positions) {
+            const auto& row = logits[first + i];
+            total += divergence(row, tops[i], must(sums[i].as_number()));
+            const auto best = tops[i].elements()[0].elements();
+            const auto second = tops[i].elements()[1].elements();
+            const double margin = must(best[1].as_number()) - must(second[1].as_number());
+            const bool agrees = argmax(row) == static_cast<TokenId>(must(best[0].as_integer()));
+            if (!agrees) ++disagreements;
+            if (margin > 0.5) CHECK_MESSAGE(agrees, prompt_text, " at token ", i, ", margin ", margin);
+        }
+    }
+    MESSAGE("mean KL divergence " << total / static_cast<double>(positions) << " over " << positions
+                                  << " positions; the best token differs at " << disagreements);
+    CHECK(total / static_cast<double>(positions) <= 0.01);
+}
+
+TEST_CASE("SmolLM2 reads four chunks of Frankenstein with the reference's perplexity") {
+    KWAAI_FIXTURE(recorded, "smollm2/frankenstein.ids.json");
+    const auto path = testing::smollm2_model();
+    if (!path) {
+        MESSAGE("skipped: the SmolLM2 model is not in the cache (make model)");
+        return;
+    }
+    const std::string text = testing::read_text(recorded);
+    const json::Document document = must(json::Document::parse(text, {.size_max = text.size()}));
+    const std::vector<TokenId> all = ids(document.root());
+    engine::ComputePool pool(engine::usable_cores());
+    LoadedModel model(*path, {.executor = &pool});
+    const std::array expected{55.9869, 46.5878, 37.7144, 38.7489};  // smollm2/README.md
+    double negative_log = 0;
+    std::size_t scored = 0;
+    for (std::size_t chunk = 0; chunk < expected.size(); ++chunk) {
+        const std::span tokens = std::span(all).subspan(chunk * 512, 512);
+        const auto logits = model.logits(tokens);
+        for (std::size_t i = 256; i < 511; ++i, ++scored) {
+            double sum = 0;
+            for (const float logit : logits[i]) sum += std::exp(logit - logits[i][tokens[i + 1]]);
+            negative_log += std::log(sum);
+        }
+        const double perplexity = std::exp(negative_log / static_cast<double>(scored));
+        MESSAGE("after chunk " << chunk + 1 << ": " << perplexity << ", reference " << expected[chunk]);
+        CHECK(std::abs(perplexity / expected[chunk] - 1) <= 0.01);
+    }
+}
+
+}  // namespace
+}  // namespace kwaai::golden
