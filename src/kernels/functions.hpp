@@ -6,7 +6,7 @@
 
 #define KWAAI_INLINE inline __attribute__((always_inline))
 
-#if defined(__x86_64__) && 0
+#if defined(__x86_64__)
 #define KWAAI_KERNELS_X86 1
 #endif
 
