@@ -68,11 +68,17 @@ template <class T>
 #define KWAAI_TRY_VOID_IMPL_(ret, expr, tmp) \
     auto tmp = (expr);                       \
     if (!tmp) ret std::unexpected(std::move(tmp).error())
+// One statement, so that it may follow `if` or `for` without braces; coroutines must not await in a
+// condition.
+#define KWAAI_CHECKED_IMPL_(expr, tmp) \
+    if (auto tmp = (expr); tmp) {      \
+    } else                             \
+        return std::unexpected(std::move(tmp).error())
 /// `KWAAI_TRY(auto x, f());` or `KWAAI_CHECKED(f());`, and the KWAAI_CO_ forms inside coroutines.
 #define KWAAI_TRY(decl, expr) \
     KWAAI_TRY_IMPL_(return, decl, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
 #define KWAAI_CO_TRY(decl, expr) \
     KWAAI_TRY_IMPL_(co_return, decl, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
-#define KWAAI_CHECKED(expr) KWAAI_TRY_VOID_IMPL_(return, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
+#define KWAAI_CHECKED(expr) KWAAI_CHECKED_IMPL_(expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
 #define KWAAI_CO_CHECKED(expr) \
     KWAAI_TRY_VOID_IMPL_(co_return, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))

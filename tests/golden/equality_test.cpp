@@ -1,5 +1,5 @@
-// The same bits, whatever the instruction set, the number of threads, the batch and the cut into spans (design
-// decision 6). Everything here compares for equality.
+// The same bits, whatever the instruction set, the number of threads, the batch and the cut into
+// spans (design decision 6). Everything here compares for equality.
 #include <array>
 #include <cstring>
 
@@ -13,7 +13,8 @@ namespace {
 using inference::TokenId;
 using Logits = std::vector<std::vector<float>>;
 
-// Models of different shapes and formats: heads of 8, 16 and 64 lanes, F32, and every quantised type.
+// Models of different shapes and formats: heads of 8, 16 and 64 lanes, F32, and every quantised
+// type.
 constexpr std::array kModels{"models/stories260K.gguf",
                              "inference/models/tiny-llama3.gguf",
                              "inference/models/tiny-qwen2.gguf",
@@ -26,7 +27,8 @@ constexpr std::array kModels{"models/stories260K.gguf",
 
 std::vector<TokenId> some_tokens(std::size_t count, std::uint64_t salt = 0) {
     std::vector<TokenId> tokens;
-    for (std::size_t i = 0; i < count; ++i) tokens.push_back(static_cast<TokenId>(random_bits(salt, i) % 120 + 3));
+    for (std::size_t i = 0; i < count; ++i)
+        tokens.push_back(static_cast<TokenId>(random_bits(salt, i) % 120 + 3));
     return tokens;
 }
 
@@ -46,8 +48,12 @@ TEST_CASE("every instruction set of this CPU gives the bits of the scalar defini
         const auto tokens = some_tokens(70);
         const Logits scalar = LoadedModel(path, {.isa = tables[0]}).logits(tokens);
         for (int i = 1; i < count; ++i) {
-            const Logits other = LoadedModel(path, {.isa = tables[static_cast<std::size_t>(i)]}).logits(tokens);
-            CHECK_MESSAGE(same_bits(scalar, other), name, " with ", tables[static_cast<std::size_t>(i)]->name);
+            const Logits other =
+                LoadedModel(path, {.isa = tables[static_cast<std::size_t>(i)]}).logits(tokens);
+            CHECK_MESSAGE(same_bits(scalar, other),
+                          name,
+                          " with ",
+                          tables[static_cast<std::size_t>(i)]->name);
         }
     }
 }
@@ -59,7 +65,8 @@ TEST_CASE("one, two and five threads give the same bits") {
         const Logits serial = LoadedModel(path).logits(tokens);
         for (const unsigned threads : {2U, 5U}) {
             engine::ComputePool pool(threads);
-            CHECK_MESSAGE(same_bits(serial, LoadedModel(path, {.executor = &pool}).logits(tokens)), name);
+            CHECK_MESSAGE(same_bits(serial, LoadedModel(path, {.executor = &pool}).logits(tokens)),
+                          name);
         }
     }
 }
@@ -70,7 +77,8 @@ TEST_CASE("a prompt in chunks of 1, 7 and 64 gives the bits of the whole prompt"
         LoadedModel model(path);
         const auto tokens = some_tokens(200);
         const Logits whole = model.logits(tokens);
-        for (const std::size_t chunk : {1UL, 7UL, 64UL}) CHECK_MESSAGE(same_bits(whole, model.logits(tokens, chunk)), name);
+        for (const std::size_t chunk : {1UL, 7UL, 64UL})
+            CHECK_MESSAGE(same_bits(whole, model.logits(tokens, chunk)), name);
     }
 }
 
@@ -91,10 +99,12 @@ TEST_CASE("sessions in one batch get the bits of each alone") {
             alone.push_back(model.continue_with(single, now));
             inputs.push_back({nullptr, now});
         }
-        for (std::size_t i = 0; i < kSessions; ++i) inputs[i].session = &sessions[i];
+        for (std::size_t i = 0; i < kSessions; ++i)
+            inputs[i].session = &sessions[i];
         const Logits together = model.forward(inputs);
         Logits expected;
-        for (const Logits& rows : alone) expected.insert(expected.end(), rows.begin(), rows.end());
+        for (const Logits& rows : alone)
+            expected.insert(expected.end(), rows.begin(), rows.end());
         CHECK_MESSAGE(same_bits(expected, together), name);
     }
 }
@@ -113,7 +123,8 @@ TEST_CASE("truncating and replaying gives the bits of a fresh session, and a for
             LoadedModel::Session fork = session.fork();
             model.continue_with(session, other);  // writes where the fork's shared page ends
             const Logits replayed = model.continue_with(fork, std::span(tokens).subspan(cut));
-            CHECK_MESSAGE(same_bits({fresh.begin() + cut, fresh.end()}, replayed), name, " cut at ", cut);
+            CHECK_MESSAGE(
+                same_bits({fresh.begin() + cut, fresh.end()}, replayed), name, " cut at ", cut);
         }
     }
 }

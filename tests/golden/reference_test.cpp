@@ -1,5 +1,5 @@
-// Logits, tokens and perplexity against llama.cpp, a float64 reference and recorded greedy texts (see the fixtures'
-// INDEX.md and smollm2/README.md for where each comes from).
+// Logits, tokens and perplexity against llama.cpp, a float64 reference and recorded greedy texts
+// (see the fixtures' INDEX.md and smollm2/README.md for where each comes from).
 #include <array>
 #include <cmath>
 
@@ -20,11 +20,22 @@ std::vector<float> read_floats(const std::string& path) {
     return values;
 }
 
+std::vector<json::Value> items(const json::Value& array) {
+    std::vector<json::Value> result;
+    for (const json::Value element : must(array.array()))
+        result.push_back(element);
+    return result;
+}
+
 std::vector<TokenId> ids(const json::Value& array) {
     std::vector<TokenId> result;
-    for (const json::Value element : array.elements())
-        result.push_back(static_cast<TokenId>(must(element.as_integer())));
+    for (const json::Value element : must(array.array()))
+        result.push_back(static_cast<TokenId>(must(element.integer())));
     return result;
+}
+
+json::Document read_json(const std::string& path) {
+    return must(json::parse(testing::read_text(path)));
 }
 
 TokenId argmax(std::span<const float> logits) {
@@ -40,7 +51,8 @@ struct Difference {
 Difference tiny_difference(const std::string& model_path, const std::string& logits_path) {
     const std::vector<float> expected = read_floats(logits_path);
     std::vector<TokenId> tokens;
-    for (TokenId i = 0; i < 24; ++i) tokens.push_back((37 * i + 11) % 128);
+    for (TokenId i = 0; i < 24; ++i)
+        tokens.push_back((37 * i + 11) % 128);
     LoadedModel model(model_path);
     const auto got = model.logits(tokens);
     REQUIRE(expected.size() == got.size() * got[0].size());
@@ -58,12 +70,15 @@ Difference tiny_difference(const std::string& model_path, const std::string& log
     return difference;
 }
 
-TEST_CASE("F32 models of the llama family agree with llama.cpp to the precision of a half-precision cache") {
+TEST_CASE(
+    "F32 models of the llama family agree with llama.cpp to the precision of a half-precision "
+    "cache") {
     for (const char* name : {"tiny-llama", "tiny-llama3", "tiny-qwen2"}) {
         KWAAI_FIXTURE(model, "inference/models/" + std::string(name) + ".gguf");
         KWAAI_FIXTURE(logits, "inference/models/" + std::string(name) + ".logits");
         const Difference difference = tiny_difference(model, logits);
-        MESSAGE(name << ": NMSE " << difference.nmse << ", largest difference " << difference.largest);
+        MESSAGE(name << ": NMSE " << difference.nmse << ", largest difference "
+                     << difference.largest);
         CHECK(difference.nmse <= 1e-6);
         CHECK(difference.largest <= 5e-3);
     }
@@ -75,7 +90,8 @@ TEST_CASE("quantised models agree with llama.cpp to the noise of 8-bit activatio
         KWAAI_FIXTURE(model, name + ".gguf");
         KWAAI_FIXTURE(logits, name + ".logits");
         const Difference difference = tiny_difference(model, logits);
-        MESSAGE(type << ": NMSE " << difference.nmse << ", largest difference " << difference.largest);
+        MESSAGE(type << ": NMSE " << difference.nmse << ", largest difference "
+                     << difference.largest);
         CHECK(difference.nmse <= 5e-4);
     }
 }
@@ -83,9 +99,8 @@ TEST_CASE("quantised models agree with llama.cpp to the noise of 8-bit activatio
 TEST_CASE("stories260K writes its recorded 200 greedy tokens") {
     KWAAI_FIXTURE(path, "models/stories260K.gguf");
     KWAAI_FIXTURE(recorded, "models/stories260K.greedy.json");
-    const std::string text = testing::read_text(recorded);
-    const json::Document document = must(json::Document::parse(text, {}));
-    const std::vector<TokenId> expected = ids(must(document.root().elements()[0].require("generated_ids")));
+    const json::Document document = read_json(recorded);
+    const std::vector<TokenId> expected = ids(must(items(document.root())[0].at("generated_ids")));
     REQUIRE(expected.size() >= 200);
 
     LoadedModel model(path);
@@ -99,25 +114,28 @@ TEST_CASE("stories260K writes its recorded 200 greedy tokens") {
     CHECK(written == std::vector<TokenId>(expected.begin(), expected.begin() + 200));
 }
 
-// Kullback-Leibler divergence over the 20 listed tokens and the rest, and whether the best token agrees.
+// Kullback-Leibler divergence over the 20 listed tokens and the rest, and whether the best token
+// agrees.
 double divergence(std::span<const float> logits, const json::Value& top, double logsumexp) {
     double largest = logits[argmax(logits)];
     double sum = 0;
-    for (const float logit : logits) sum += std::exp(logit - largest);
+    for (const float logit : logits)
+        sum += std::exp(logit - largest);
     const double ours = largest + std::log(sum);
     double total = 0;
     double rest_expected = 1;
     double rest_ours = 1;
-    for (const json::Value pair : top.elements()) {
-        const auto both = pair.elements();
-        const auto token = static_cast<TokenId>(must(both[0].as_integer()));
-        const double expected = std::exp(must(both[1].as_number()) - logsumexp);
+    for (const json::Value pair : items(top)) {
+        const auto both = items(pair);
+        const auto token = static_cast<TokenId>(must(both[0].integer()));
+        const double expected = std::exp(must(both[1].number()) - logsumexp);
         const double probability = std::exp(logits[token] - ours);
         total += expected * std::log(expected / probability);
         rest_expected -= expected;
         rest_ours -= probability;
     }
-    if (rest_expected > 1e-9 && rest_ours > 1e-9) total += rest_expected * std::log(rest_expected / rest_ours);
+    if (rest_expected > 1e-9 && rest_ours > 1e-9)
+        total += rest_expected * std::log(rest_expected / rest_ours);
     return total;
 }
 
@@ -131,30 +149,30 @@ TEST_CASE("SmolLM2 agrees with the float64 reference, teacher-forced over 20 pro
     engine::ComputePool pool(engine::usable_cores());
     LoadedModel model(*path, {.executor = &pool});
     const inference::Tokenizer tokenizer = model.tokenizer();
-    const std::string text = testing::read_text(recorded);
-    const json::Document document = must(json::Document::parse(text, {}));
+    const json::Document document = read_json(recorded);
     double total = 0;
     std::size_t positions = 0;
     std::size_t disagreements = 0;
-    for (const json::Value prompt : document.root().elements()) {
-        std::vector<TokenId> tokens = ids(must(prompt.require("prompt_ids")));
-        const auto prompt_text = must(must(prompt.require("prompt")).as_string());
+    for (const json::Value prompt : items(document.root())) {
+        std::vector<TokenId> tokens = ids(must(prompt.at("prompt_ids")));
+        const std::string prompt_text(must(must(prompt.at("prompt")).string()));
         CHECK(tokenizer.encode(prompt_text, {.parse_special = true, .add_bos = false}) == tokens);
         const std::size_t first = tokens.size() - 1;
-        const std::vector<TokenId> greedy = ids(must(prompt.require("greedy")));
+        const std::vector<TokenId> greedy = ids(must(prompt.at("greedy")));
         tokens.insert(tokens.end(), greedy.begin(), greedy.end() - 1);
         const auto logits = model.logits(tokens);
-        const auto tops = must(prompt.require("top")).elements();
-        const auto sums = must(prompt.require("logsumexp")).elements();
+        const auto tops = items(must(prompt.at("top")));
+        const auto sums = items(must(prompt.at("logsumexp")));
         for (std::size_t i = 0; i < greedy.size(); ++i, ++positions) {
             const auto& row = logits[first + i];
-            total += divergence(row, tops[i], must(sums[i].as_number()));
-            const auto best = tops[i].elements()[0].elements();
-            const auto second = tops[i].elements()[1].elements();
-            const double margin = must(best[1].as_number()) - must(second[1].as_number());
-            const bool agrees = argmax(row) == static_cast<TokenId>(must(best[0].as_integer()));
+            total += divergence(row, tops[i], must(sums[i].number()));
+            const auto best = items(items(tops[i])[0]);
+            const auto second = items(items(tops[i])[1]);
+            const double margin = must(best[1].number()) - must(second[1].number());
+            const bool agrees = argmax(row) == static_cast<TokenId>(must(best[0].integer()));
             if (!agrees) ++disagreements;
-            if (margin > 0.5) CHECK_MESSAGE(agrees, prompt_text, " at token ", i, ", margin ", margin);
+            if (margin > 0.5)
+                CHECK_MESSAGE(agrees, prompt_text, " at token ", i, ", margin ", margin);
         }
     }
     MESSAGE("mean KL divergence " << total / static_cast<double>(positions) << " over " << positions
@@ -169,8 +187,7 @@ TEST_CASE("SmolLM2 reads four chunks of Frankenstein with the reference's perple
         MESSAGE("skipped: the SmolLM2 model is not in the cache (make model)");
         return;
     }
-    const std::string text = testing::read_text(recorded);
-    const json::Document document = must(json::Document::parse(text, {.size_max = text.size()}));
+    const json::Document document = read_json(recorded);
     const std::vector<TokenId> all = ids(document.root());
     engine::ComputePool pool(engine::usable_cores());
     LoadedModel model(*path, {.executor = &pool});
@@ -182,11 +199,13 @@ TEST_CASE("SmolLM2 reads four chunks of Frankenstein with the reference's perple
         const auto logits = model.logits(tokens);
         for (std::size_t i = 256; i < 511; ++i, ++scored) {
             double sum = 0;
-            for (const float logit : logits[i]) sum += std::exp(logit - logits[i][tokens[i + 1]]);
+            for (const float logit : logits[i])
+                sum += std::exp(logit - logits[i][tokens[i + 1]]);
             negative_log += std::log(sum);
         }
         const double perplexity = std::exp(negative_log / static_cast<double>(scored));
-        MESSAGE("after chunk " << chunk + 1 << ": " << perplexity << ", reference " << expected[chunk]);
+        MESSAGE("after chunk " << chunk + 1 << ": " << perplexity << ", reference "
+                               << expected[chunk]);
         CHECK(std::abs(perplexity / expected[chunk] - 1) <= 0.01);
     }
 }
