@@ -1,0 +1,85 @@
+#include <utility>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include "io/loop.hpp"
+
+namespace kwaai::io {
+namespace asio = boost::asio;
+
+namespace {
+
+class MachineClock final : public Clock {
+public:
+    [[nodiscard]] TimePoint now() const override { return std::chrono::steady_clock::now(); }
+
+    Task<void> sleep_until(TimePoint deadline) override {
+        const LoopExecutor executor = co_await asio::this_coro::executor;
+        asio::steady_timer timer(executor, deadline);
+        boost::system::error_code error;
+        auto token = asio::redirect_error(asio::use_awaitable, error);
+        co_await timer.async_wait(token);
+        if (error) throw_cancelled();
+    }
+};
+
+}  // namespace
+
+struct Loop::State {
+    // One thread runs it: Asio then spares itself some locking between its own threads.
+    asio::io_context context{1};
+    asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
+    MachineClock clock;
+};
+
+Loop::Loop() : state_(std::make_unique<State>()) {}
+
+Loop::~Loop() = default;
+
+void Loop::start(Task<void> task, std::move_only_function<void(std::exception_ptr)> done) {
+    asio::co_spawn(state_->context, std::move(task), std::move(done));
+}
+
+void Loop::run_to_end(Task<void> task) {
+    bool is_done = false;
+    std::exception_ptr error;
+    start(std::move(task), [&](std::exception_ptr thrown) {
+        error = std::move(thrown);
+        is_done = true;
+    });
+    while (!is_done)
+        state_->context.run_one();
+    if (error) std::rethrow_exception(error);
+}
+
+std::size_t Loop::poll() {
+    std::size_t steps = 0;
+    while (const std::size_t ran = state_->context.poll())
+        steps += ran;
+    return steps;
+}
+
+void Loop::post(std::move_only_function<void()> fn) {
+    asio::post(state_->context, std::move(fn));
+}
+
+Clock& Loop::clock() {
+    return state_->clock;
+}
+
+LoopExecutor Loop::executor() {
+    return state_->context.get_executor();
+}
+
+asio::io_context& Loop::context() {
+    return state_->context;
+}
+
+}  // namespace kwaai::io
