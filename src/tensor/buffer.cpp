@@ -1,6 +1,7 @@
 #include "tensor/buffer.hpp"
 
 #include <cstring>
+#include <limits>
 #include <new>
 #include <string>
 
@@ -8,12 +9,13 @@ namespace kwaai::tensor {
 namespace {
 
 constexpr std::align_val_t kAlignment{64};
+constexpr std::size_t kSizeMax = std::numeric_limits<std::ptrdiff_t>::max();
 
 }  // namespace
 
 Result<Buffer> HeapSource::allocate(std::size_t size) {
     if (size == 0) return Buffer();
-    void* data = ::operator new(size, kAlignment, std::nothrow);
+    void* data = size > kSizeMax ? nullptr : ::operator new(size, kAlignment, std::nothrow);
     if (data == nullptr) {
         return fail(Errc::limit_exceeded,
                     "no memory for a buffer of " + std::to_string(size) +
