@@ -1,6 +1,6 @@
 # The front door. Each goal calls a script or CMake; what they do is in tools/ and CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help run test lint bench interop ci install clean
+.PHONY: help run model test lint bench interop ci install clean
 
 # The scripts end with 130 after Ctrl-C; that is no error to report.
 quietly = @trap : INT; $(1) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
@@ -11,6 +11,9 @@ help: ## list the goals
 
 run: ## install what is missing, build, fetch a small model once, write a short story
 	$(call quietly,tools/run.sh)
+
+model: ## fetch the small model only
+	$(call quietly,tools/setup.sh run && tools/fetch_model.sh)
 
 test: ## build and run the fast tests
 	$(call quietly,tools/test.sh)
