@@ -68,12 +68,14 @@ template <class T>
 #define KWAAI_TRY_VOID_IMPL_(ret, expr, tmp) \
     auto tmp = (expr);                       \
     if (!tmp) ret std::unexpected(std::move(tmp).error())
-// One statement, so that it may follow `if` or `for` without braces; coroutines must not await in a
-// condition.
+// One statement, so that it may follow `if` or `for` without braces (the switch keeps an `else`
+// behind it apart); coroutines must not await in a condition.
 #define KWAAI_CHECKED_IMPL_(expr, tmp) \
-    if (auto tmp = (expr); tmp) {      \
-    } else                             \
-        return std::unexpected(std::move(tmp).error())
+    switch (0)                         \
+    default:                           \
+        if (auto tmp = (expr); tmp) {  \
+        } else                         \
+            return std::unexpected(std::move(tmp).error())
 /// `KWAAI_TRY(auto x, f());` or `KWAAI_CHECKED(f());`, and the KWAAI_CO_ forms inside coroutines.
 #define KWAAI_TRY(decl, expr) \
     KWAAI_TRY_IMPL_(return, decl, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
