@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# What continuous integration runs after `make test`: the second compiler, sanitizers, lints, WebAssembly, fuzzing.
+# Each step is named and timed; the first that fails ends the run with its name. tools/ci.sh STEP.. runs only those.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+trap 'echo >&2; exit 130' INT
+
+# Builds and tests a preset: check_preset PRESET [CTEST ARGUMENT..]
+check_preset() {
+  local preset=$1
+  shift
+  tools/build.sh "$preset"
+  ctest --test-dir "build/$preset" --output-on-failure --no-tests=error -j "$(nproc)" "$@"
+}
+
+step_gcc() { check_preset gcc -LE lint; }
+
+step_asan() {
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+  check_preset asan -LE lint
+}
+
+# The rooms that have threads.
+step_tsan() {
+  local room targets=() rooms=()
+  for room in engine io http api; do
+    if [ -f "src/$room/CMakeLists.txt" ]; then
+      rooms+=("$room")
+      targets+=("kwaai_${room}_test")
+    fi
+  done
+  tools/build.sh tsan "${targets[@]}"
+  ctest --test-dir build/tsan --output-on-failure --no-tests=error -R "^($(IFS='|' && echo "${rooms[*]}"))\$"
+}
+
+step_headers() { tools/build.sh dev all_verify_interface_header_sets; }
+
+step_coroutines() { tools/lint/coroutines.sh; }
+
+step_tidy() { TIDY_SECONDS=${TIDY_SECONDS:-480} tools/lint/tidy.sh; }
+
+step_wasm() { check_preset wasm; }
+
+step_fuzz() { tools/fuzz.sh 300; }
+
+if [ "${1:-}" = --step ]; then
+  "step_$2"
+  exit
+fi
+
+steps=(headers coroutines gcc asan tsan tidy wasm fuzz)
+if [ $# -gt 0 ]; then steps=("$@"); fi
+
+tools/setup.sh ci
+tools/build.sh dev
+passed=0
+begin=$SECONDS
+for step in "${steps[@]}"; do
+  echo "== $step"
+  start=$SECONDS
+  status=0
+  "$0" --step "$step" || status=$?
+  if [ $status -ne 0 ]; then
+    [ $status -ne 130 ] || exit 130
+    echo "== $step FAILED after $((SECONDS - start)) s; again with: tools/ci.sh $step"
+    exit 1
+  fi
+  echo "== $step passed in $((SECONDS - start)) s"
+  passed=$((passed + 1))
+done
+echo "all of tools/ci.sh took $((SECONDS - begin)) s"
+echo "steps: $passed passed, 0 failed"
