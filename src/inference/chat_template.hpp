@@ -6,9 +6,11 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "inference/model_file.hpp"
+#include "inference/tokenizer.hpp"
 
 namespace kwaai::inference {
 
@@ -25,7 +27,8 @@ public:
 
     /// From the file's template. A file without one: chatml when the vocabulary has <|im_start|>,
     /// else `Errc::not_found` ("this model has no chat template; use --raw"). An unknown one:
-    /// `Errc::unsupported` with its first line.
+    /// `Errc::unsupported` with its first line. `Errc::malformed` for a tokenizer_config.json that
+    /// is no JSON.
     static Result<ChatTemplate> from_model(const ModelFile& file);
     static Result<ChatTemplate> from_source(std::string_view jinja);
 
@@ -33,18 +36,29 @@ public:
 
     [[nodiscard]] std::string_view name() const;
 
-    /// The prompt up to where the assistant begins to write, to be encoded with parse_special and
-    /// add_bos as the tokenizer wants (templates that print the bos token themselves do not print
-    /// it here). `Errc::invalid_argument` for an unknown role or an order the family cannot
+    /// The prompt up to where the assistant begins to write, to be encoded with `encode_chat`;
+    /// neighbours differ in kind. What a message says is always plain text, so that nobody speaks
+    /// in another's role by writing control tokens. (Llama 2 marks turns with the plain text
+    /// "[INST]", which no encoding can protect.) A first BOS that a template prints is left to the
+    /// tokenizer. Gemma has no system role: its text goes before the first user's.
+    /// `Errc::invalid_argument` for no message, an unknown role, or an order the family cannot
     /// express.
-    [[nodiscard]] Result<std::string> render(std::span<const ChatMessage> messages) const;
+    [[nodiscard]] Result<std::vector<PromptSegment>> render(
+        std::span<const ChatMessage> messages) const;
 
 private:
     explicit ChatTemplate(Family family) : family_(family) {}
 
     Family family_;
-    std::string default_system_;  // some chatml templates print one when the conversation has none
-                                  // (SmolLM2)
+    std::string default_system_;   // chatml: what some templates say when no system message does
+    std::string system_preamble_;  // llama3: what 3.1 and later put before the system text
 };
+
+/// Token ids of a rendered prompt, BOS in front where the model wants one.
+[[nodiscard]] std::vector<TokenId> encode_chat(const Tokenizer& tokenizer,
+                                               std::span<const PromptSegment> segments);
+
+/// The prompt as one string, for people to read.
+[[nodiscard]] std::string to_text(std::span<const PromptSegment> segments);
 
 }  // namespace kwaai::inference

@@ -222,7 +222,7 @@ Result<HfTextRules> read_text_rules(json::Value root) {
     const auto pre_tokenizer = root.given("pre_tokenizer");
     if (!pre_tokenizer) return rules;
     KWAAI_TRY(const auto steps, sequence(*pre_tokenizer, "pretokenizers"));
-    const bool is_bytes = steps ? std::ranges::any_of(steps->begin(), steps->end(), is_byte_level)
+    const bool is_bytes = steps ? std::any_of(steps->begin(), steps->end(), is_byte_level)
                                 : is_byte_level(*pre_tokenizer);
     if (is_bytes) {
         if (rules.spaces.is_escaped || rules.spaces.prefix != SpacePrefix::none)
