@@ -175,7 +175,7 @@ void BlockRunner::project(std::span<const tensor::Product> products,
     const std::size_t rows = batch_.rows.size();
     const bool quantise = std::ranges::any_of(
         products, [](const auto& p) { return !kernels::is_float(p.weights->format()); });
-    work_.activations_.set(x, stride, rows, k, quantise, executor_for(rows * k), work_.isa_);
+    work_.activations_.set(x, stride, rows, k, quantise, work_.executor_, work_.isa_);
     tensor::multiply(products, work_.activations_, work_.executor_, work_.isa_);
 }
 

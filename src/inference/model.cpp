@@ -153,13 +153,12 @@ void Ends::head(const float* hidden,
                      config_.rms_epsilon,
                      static_cast<int>(config_.hidden),
                      normed_.data() + row * config_.hidden);
-    SerialExecutor serial;
     activations_.set(normed_.data(),
                      config_.hidden,
                      rows,
                      config_.hidden,
                      !kernels::is_float(head_->format()),
-                     serial,
+                     workspace.executor(),
                      isa);
     const tensor::Product product{head_.get(), logits, logits_stride()};
     tensor::multiply({&product, 1}, activations_, workspace.executor(), isa);

@@ -107,6 +107,9 @@ public:
         return wide_ == nullptr ? nullptr : wide_ + std::size_t{worker} * kernels::kWideChunk;
     }
 
+    /// Workers of the executor that `set` was given; products may use no more.
+    [[nodiscard]] unsigned workers() const { return workers_; }
+
     [[nodiscard]] const float* x() const { return x_; }
 
     [[nodiscard]] std::size_t stride() const { return stride_; }

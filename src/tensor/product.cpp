@@ -187,6 +187,8 @@ void multiply(std::span<const Product> products,
                     "quantised weights need quantised activations");
         panels += weights.panels();
     }
+    KWAAI_CHECK(x.wide(0) == nullptr || executor.worker_count() <= x.workers(),
+                "products use the executor that the activations were prepared for");
     if (panels == 0 || x.rows() == 0) return;
     const std::size_t tiles =
         (x.rows() + static_cast<std::size_t>(isa.tile_rows_max) - 1) / isa.tile_rows_max;

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/random.hpp"
 #include "engine/compute_pool.hpp"
 #include "golden/loaded_model.hpp"
 #include "testing/fixtures.hpp"
