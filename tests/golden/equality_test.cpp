@@ -44,7 +44,7 @@ TEST_CASE("every instruction set of this CPU gives the bits of the scalar defini
     std::array<const kernels::Isa*, 8> tables{};
     const int count = kernels::available(tables.data(), static_cast<int>(tables.size()));
     REQUIRE(count >= 1);
-    for (const char* name : kModels) {
+    for (const std::string name : kModels) {
         KWAAI_FIXTURE(path, name);
         const auto tokens = some_tokens(70);
         const Logits scalar = LoadedModel(path, {.isa = tables[0]}).logits(tokens);
@@ -54,13 +54,13 @@ TEST_CASE("every instruction set of this CPU gives the bits of the scalar defini
             CHECK_MESSAGE(same_bits(scalar, other),
                           name,
                           " with ",
-                          tables[static_cast<std::size_t>(i)]->name);
+                          std::string(tables[static_cast<std::size_t>(i)]->name));
         }
     }
 }
 
 TEST_CASE("one, two and five threads give the same bits") {
-    for (const char* name : kModels) {
+    for (const std::string name : kModels) {
         KWAAI_FIXTURE(path, name);
         const auto tokens = some_tokens(90);
         const Logits serial = LoadedModel(path).logits(tokens);
@@ -73,7 +73,7 @@ TEST_CASE("one, two and five threads give the same bits") {
 }
 
 TEST_CASE("a prompt in chunks of 1, 7 and 64 gives the bits of the whole prompt") {
-    for (const char* name : kModels) {
+    for (const std::string name : kModels) {
         KWAAI_FIXTURE(path, name);
         LoadedModel model(path);
         const auto tokens = some_tokens(200);
@@ -84,7 +84,7 @@ TEST_CASE("a prompt in chunks of 1, 7 and 64 gives the bits of the whole prompt"
 }
 
 TEST_CASE("sessions in one batch get the bits of each alone") {
-    for (const char* name : kModels) {
+    for (const std::string name : kModels) {
         KWAAI_FIXTURE(path, name);
         LoadedModel model(path);
         constexpr std::size_t kSessions = 5;
@@ -111,7 +111,7 @@ TEST_CASE("sessions in one batch get the bits of each alone") {
 }
 
 TEST_CASE("truncating and replaying gives the bits of a fresh session, and a fork keeps its past") {
-    for (const char* name : kModels) {
+    for (const std::string name : kModels) {
         KWAAI_FIXTURE(path, name);
         LoadedModel model(path);
         const auto tokens = some_tokens(150);
