@@ -39,7 +39,10 @@ step_coroutines() { tools/lint/coroutines.sh; }
 
 step_tidy() { TIDY_SECONDS=${TIDY_SECONDS:-480} tools/lint/tidy.sh; }
 
-step_wasm() { check_preset wasm; }
+step_wasm() {
+  tools/build.sh wasm
+  node --test wasm/
+}
 
 step_fuzz() { tools/fuzz.sh 300; }
 
