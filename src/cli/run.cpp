@@ -1,0 +1,133 @@
+// kwaai run: writes one answer, or chats.
+#include <CLI/CLI.hpp>
+#include <fmt/format.h>
+
+#include "cli/chat.hpp"
+#include "cli/exit_status.hpp"
+#include "cli/flags.hpp"
+#include "cli/generate.hpp"
+#include "cli/report.hpp"
+#include "cli/terminal.hpp"
+#include "cli/verbs.hpp"
+#include "json/writer.hpp"
+
+namespace kwaai::cli {
+namespace {
+
+constexpr std::size_t kPromptBytesMax = std::size_t{64} << 20;
+
+struct RunFlags {
+    EngineFlags engine;
+    SamplingFlags sampling;
+    std::optional<std::string> prompt;
+    std::string system;
+    std::uint32_t max_tokens = 512;
+    bool is_raw = false;
+    bool is_json = false;
+};
+
+/// What to continue: --prompt, or else stdin.
+Result<std::string> read_prompt(const RunFlags& flags) {
+    if (flags.prompt) return *flags.prompt;
+    if (stdin_is_terminal()) {
+        return fail(Errc::invalid_argument,
+                    fmt::format("{} needs a prompt: give --prompt TEXT or write it to stdin",
+                                flags.is_raw ? "--raw" : "--json"));
+    }
+    KWAAI_TRY(std::string text, read_stdin(kPromptBytesMax));
+    if (text.empty()) {
+        return fail(Errc::invalid_argument,
+                    "stdin is empty: give --prompt TEXT or write the prompt to stdin");
+    }
+    return text;
+}
+
+/// The prompt's tokens: as it is with --raw, else through the chat template.
+Result<std::vector<inference::TokenId>> encode(const engine::Engine& engine,
+                                               const RunFlags& flags,
+                                               const std::string& text) {
+    if (!flags.is_raw) return Conversation(flags.system).prompt(engine, text);
+    auto tokens = engine.tokenizer().encode(text, {.parse_special = true, .add_bos = true});
+    if (tokens.empty()) return fail(Errc::invalid_argument, "the prompt is empty; give some text");
+    return tokens;
+}
+
+std::string to_json(const engine::Engine& engine, const Answer& answer, std::uint64_t seed) {
+    json::Writer out;
+    out.begin_object();
+    out.member("model", engine.model_name());
+    out.member("text", answer.text);
+    out.member("finish_reason", engine::to_string(answer.finish));
+    out.member("seed", seed);
+    write_stats(out, answer.stats);
+    out.end();
+    return out.take() + "\n";
+}
+
+/// One answer to one prompt.
+Result<int> answer_once(const RunFlags& flags, Interrupts& interrupts) {
+    KWAAI_TRY(const std::string text, read_prompt(flags));
+    KWAAI_TRY(const std::unique_ptr<engine::Engine> engine, load_engine(flags.engine));
+    engine::Request request;
+    KWAAI_TRY(request.prompt, encode(*engine, flags, text));
+    request.sampling = seeded(flags.sampling);
+    request.max_tokens = flags.max_tokens;
+    const std::uint64_t seed = request.sampling.seed;
+
+    const auto show = [&flags](std::string_view piece) -> Result<void> {
+        return flags.is_json ? Result<void>() : write_answer(piece);
+    };
+    KWAAI_TRY(const Answer answer, generate(*engine, std::move(request), interrupts, show));
+    if (flags.is_json) {
+        KWAAI_CHECKED(write_out(to_json(*engine, answer, seed)));
+    } else {
+        end_answer(answer.text);
+        write_note(stats_for_people(*engine, answer, seed));
+    }
+    return answer.finish == engine::FinishReason::cancelled ? kInterrupted : kOk;
+}
+
+int run(const RunFlags& flags) {
+    if (const auto valid = flags.sampling.options.validate(); !valid) return report(valid.error());
+    Interrupts interrupts;
+    const bool is_chat = !flags.prompt && !flags.is_raw && !flags.is_json && stdin_is_terminal();
+    Result<int> status = kOk;
+    if (is_chat) {
+        status = chat({.engine = flags.engine,
+                       .sampling = flags.sampling,
+                       .system = flags.system,
+                       .max_tokens = flags.max_tokens},
+                      interrupts);
+    } else {
+        status = answer_once(flags, interrupts);
+    }
+    return status ? *status : report(status.error());
+}
+
+}  // namespace
+
+Action add_run(CLI::App& verb) {
+    const auto flags = std::make_shared<RunFlags>();
+    add_engine_flags(verb, flags->engine);
+    verb.add_option("-p,--prompt",
+                    flags->prompt,
+                    "Answer this and end (default: chat on a terminal, else read stdin)");
+    verb.add_option("--system", flags->system, "What the model is told to be");
+    verb.add_flag("--raw", flags->is_raw, "Continue the prompt as it is, without chat template");
+    verb.add_option("-n,--max-tokens", flags->max_tokens, "Longest answer; 0 = the whole context")
+        ->capture_default_str();
+    add_sampling_flags(verb, flags->sampling);
+    verb.add_flag("--json", flags->is_json, "Print one JSON object with the text and the numbers");
+    verb.footer(
+        "The text alone goes to stdout, everything else to stderr. Ctrl-C stops the answer,\n"
+        "a second one the program.\n\n"
+        "Examples:\n"
+        "  kwaai run\n"
+        "  kwaai run --prompt \"Why is the sky blue?\" --seed 7\n"
+        "  git diff | kwaai run --system \"Write a commit message for this diff.\"");
+    return [flags] {
+        return run(*flags);
+    };
+}
+
+}  // namespace kwaai::cli
