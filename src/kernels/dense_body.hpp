@@ -53,13 +53,16 @@ KWAAI_INLINE void quantise_block(Lanes a, Lanes b, Act& out) {
 }
 
 // Weights [k][16] times M rows; the sums stay in registers.
-template <int M, class Weight>
+template <int M, bool kPrefetch, class Weight>
 void multiply_rows(const Weight* w, int k, const FloatTile& t) {
     Lanes sum[M];
     for (Lanes& s : sum)
         s = Lanes::all(0.0f);
     for (int i = 0; i < k; ++i) {
-        const Lanes weights = Lanes::load(w + std::size_t{16} * static_cast<std::size_t>(i));
+        const Weight* line = w + std::size_t{16} * static_cast<std::size_t>(i);
+        const Lanes weights = Lanes::load(line);
+        if (kPrefetch)
+            __builtin_prefetch(reinterpret_cast<const char*>(line) + t.prefetch_bytes, 0, 2);
 #pragma GCC unroll 8
         for (int m = 0; m < M; ++m) {
             const float x = t.x[static_cast<std::size_t>(m) * t.x_stride + i];
@@ -72,7 +75,10 @@ void multiply_rows(const Weight* w, int k, const FloatTile& t) {
 
 template <int M, class Weight>
 void multiply_tile(const Weight* w, int k, const FloatTile& t) {
-    if (t.rows == M) return multiply_rows<M>(w, k, t);
+    if (t.rows == M) {
+        if (t.prefetch_bytes > 0) return multiply_rows<M, true>(w, k, t);
+        return multiply_rows<M, false>(w, k, t);
+    }
     if constexpr (M > 1) multiply_tile<M - 1>(w, k, t);
 }
 

@@ -109,6 +109,7 @@ struct FloatTile {
     float* out;
     std::size_t out_stride;
     int rows;
+    int prefetch_bytes;  // how far ahead weights are asked for; 0: not at all
 };
 
 /// k values in a record of a quantised format; 1 for f16 and f32.

@@ -193,7 +193,8 @@ std::vector<float> multiply_floats(const Isa& isa, const Problem& p, int rows, i
                                  static_cast<std::size_t>(p.k),
                                  out.data() + row * p.columns() + panel * 16,
                                  p.columns(),
-                                 std::min(tile_rows, rows - row)};
+                                 std::min(tile_rows, rows - row),
+                                 tile_rows % 2 == 0 ? 6144 : 0};
             isa.multiply_float(p.format, p.panel(panel), p.k, tile);
         }
     }

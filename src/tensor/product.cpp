@@ -80,7 +80,8 @@ private:
                                           x_.stride(),
                                           job.out + row * job.out_stride,
                                           job.out_stride,
-                                          rows_of(row)};
+                                          rows_of(row),
+                                          prefetch_bytes_};
             isa_.multiply_float(job.weights->format(), job.panel, static_cast<int>(x_.k()), tile);
         }
     }
