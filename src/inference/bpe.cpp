@@ -16,7 +16,9 @@ ByteTokens letters_of(const Vocabulary& vocabulary) {
     ByteTokens tokens;
     for (unsigned byte = 0; byte < 256; ++byte) {
         const char raw = static_cast<char>(byte);
-        tokens[byte] = vocabulary.find_plain(spell_bytes({&raw, 1}));
+        // DeepSeek's vocabularies have user-defined tokens such as U+00FF: text, not bytes.
+        const auto token = vocabulary.find(spell_bytes({&raw, 1}));
+        if (token && vocabulary.kind(*token) == TokenKind::normal) tokens[byte] = token;
     }
     return tokens;
 }

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "inference/special_tokens.hpp"
 #include "inference/tokenizer_parts.hpp"
 
 namespace kwaai::inference {
@@ -150,7 +149,6 @@ Result<void> read_add_bos(const Metadata& metadata, bool otherwise, TokenizerPar
 Result<TokenizerParts> read_llama(const Metadata& metadata) {
     TokenizerParts parts;
     KWAAI_TRY(parts.vocabulary, read_vocabulary(metadata));
-    mark_turn_tokens(parts.vocabulary);
     KWAAI_TRY(parts.model, read_spm(metadata, parts.vocabulary));
     KWAAI_TRY(const auto prefix, metadata.boolean(key_of("add_space_prefix")));
     parts.spaces.is_escaped = true;
@@ -172,7 +170,6 @@ Result<TokenizerParts> read_gpt2(const Metadata& metadata) {
             Errc::unsupported,
             key_of("pre") + ": this build does not know the pre-tokenizer \"" + name + "\"");
     KWAAI_TRY(parts.vocabulary, read_vocabulary(metadata));
-    mark_turn_tokens(parts.vocabulary);
     KWAAI_TRY(BpeModel model, read_bpe(metadata, parts.vocabulary));
     model.set_ignore_merges(is_llama3_family(name));
     parts.model = std::move(model);

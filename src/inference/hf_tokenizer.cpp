@@ -2,7 +2,6 @@
 #include <algorithm>
 
 #include "inference/hf_pre_tokenizer.hpp"
-#include "inference/special_tokens.hpp"
 #include "inference/tokenizer_parts.hpp"
 #include "json/document.hpp"
 
@@ -251,7 +250,6 @@ Result<TokenizerParts> read_document(json::Value root) {
     KWAAI_CHECKED(collect_added_tokens(root, entries, parts));
     if (entries.empty()) return model.error("a vocabulary without a token");
     KWAAI_TRY(parts.vocabulary, build_vocabulary(entries));
-    mark_turn_tokens(parts.vocabulary);
     const bool is_bytes = rules.pre_tokenizer.has_value();
     KWAAI_TRY(parts.model, read_bpe(model, parts.vocabulary, is_bytes));
     parts.pre_tokenizer = rules.pre_tokenizer;

@@ -89,9 +89,14 @@ bool is_other(UnicodeClass value) {
     return (value & (kLetter | kNumber | kWhiteSpace | kEnd)) == 0;
 }
 
-std::size_t run_of(const Piece& piece, std::size_t at, UnicodeClass wanted) {
-    while (piece.class_at(at) & wanted)
+std::size_t run_of(const Piece& piece,
+                   std::size_t at,
+                   UnicodeClass wanted,
+                   std::size_t size_max = std::string_view::npos) {
+    while (size_max > 0 && (piece.class_at(at) & wanted)) {
         ++at;
+        --size_max;
+    }
     return at;
 }
 
@@ -146,7 +151,7 @@ std::size_t match_llama3(const Piece& piece, std::size_t at, std::size_t digits_
     const UnicodeClass first = piece.class_at(at);
     const std::uint32_t code = piece.code_at(at);
     if (first & kLetter) return run_of(piece, at, kLetter);
-    if (first & kNumber) return std::min(run_of(piece, at, kNumber), at + digits_max);
+    if (first & kNumber) return run_of(piece, at, kNumber, digits_max);
     if (!is_line_end(code) && (piece.class_at(at + 1) & kLetter))
         return run_of(piece, at + 1, kLetter);
 

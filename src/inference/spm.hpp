@@ -31,9 +31,15 @@ public:
                 std::vector<TokenId>& out) const;
 
 private:
+    void encode_part(const Vocabulary& vocabulary,
+                     std::string_view part,
+                     Merger& merger,
+                     std::vector<TokenId>& out) const;
+
     std::vector<std::uint32_t> ranks_;  // by token; the better the score the lower
     ByteTokens bytes_;
     std::optional<TokenId> unknown_;
+    bool has_words_ = true;  // no token has U+2581 after another character
 };
 
 }  // namespace kwaai::inference

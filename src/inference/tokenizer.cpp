@@ -52,20 +52,31 @@ bool contains(const std::vector<TokenId>& sorted, TokenId token) {
     return std::ranges::binary_search(sorted, token);
 }
 
+// Completes what a reader found with what the names of tokens say.
+TokenizerParts complete(TokenizerParts parts) {
+    mark_turn_tokens(parts.vocabulary);
+    for (const TokenId end : well_known_end_tokens(parts.vocabulary))
+        parts.ends.push_back(end);
+    if (parts.eos) parts.ends.push_back(*parts.eos);
+    std::ranges::sort(parts.ends);
+    std::ranges::sort(parts.strips_left);
+    std::ranges::sort(parts.strips_right);
+
+    std::vector<TokenId> controls = parts.ends;
+    if (parts.bos) controls.push_back(*parts.bos);
+    for (const TokenId token : controls)
+        if (parts.vocabulary.kind(token) == TokenKind::user_defined)
+            parts.vocabulary.set_kind(token, TokenKind::control);
+    return parts;
+}
+
 }  // namespace
 
 struct Tokenizer::Impl : TokenizerParts {
     explicit Impl(TokenizerParts parts)
-        : TokenizerParts(std::move(parts)),
+        : TokenizerParts(complete(std::move(parts))),
           user_defined(vocabulary, false),
-          all_special(vocabulary, true) {
-        std::ranges::sort(strips_left);
-        std::ranges::sort(strips_right);
-        for (const TokenId end : well_known_end_tokens(vocabulary))
-            ends.push_back(end);
-        if (eos) ends.push_back(*eos);
-        std::ranges::sort(ends);
-    }
+          all_special(vocabulary, true) {}
 
     SpecialMatcher user_defined;
     SpecialMatcher all_special;

@@ -32,10 +32,10 @@ struct PromptSegment {
 };
 
 /// Immutable; safe from several threads. Special tokens are found in a text from left to right, at
-/// each place the longest. Tokens that end turns or begin them count as control tokens whatever the
-/// file says. No Unicode normalisation is applied: a tokenizer.json that asks for NFC gets the text
-/// as it is, which differs only for decomposed characters. EOS is never added: prompts are there to
-/// be continued.
+/// each place the longest. Tokens that end turns or begin them, and a user-defined BOS or EOS,
+/// count as control tokens whatever the file says. No Unicode normalisation is applied: a
+/// tokenizer.json that asks for NFC gets the text as it is, which differs only for decomposed
+/// characters. EOS is never added: prompts are there to be continued.
 class Tokenizer {
 public:
     /// From GGUF metadata ("tokenizer.ggml.*") or from `file.tokenizer_json`. `Errc::malformed`
@@ -46,7 +46,8 @@ public:
     Tokenizer& operator=(Tokenizer&&) noexcept;
     ~Tokenizer();
 
-    /// Any bytes are accepted; invalid UTF-8 is encoded byte by byte. Cost O(n log n).
+    /// Any bytes are accepted; invalid UTF-8 is encoded byte by byte. Bytes for which the
+    /// vocabulary has neither a token nor an unknown one are left out. Cost O(n log n).
     [[nodiscard]] std::vector<TokenId> encode(std::string_view text, EncodeOptions options) const;
     /// A prompt of segments, BOS in front where the model wants one. Control segments are read with
     /// parse_special, others without. Where no text spells a control token, the ids are those of

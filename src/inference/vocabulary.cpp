@@ -53,10 +53,7 @@ std::optional<TokenId> Vocabulary::find(std::string_view spelling) const {
 
 std::optional<TokenId> Vocabulary::find_plain(std::string_view spelling) const {
     const auto token = find(spelling);
-    if (!token) return std::nullopt;
-    const TokenKind kind = kinds_[*token];
-    if (kind != TokenKind::normal && kind != TokenKind::user_defined) return std::nullopt;
-    return token;
+    return token && is_plain(*token) ? token : std::nullopt;
 }
 
 std::optional<char> byte_of_spelling(std::string_view spelling) {

@@ -47,10 +47,15 @@ public:
 
     void set_kind(TokenId token, TokenKind kind) { kinds_[token] = kind; }
 
+    /// Whether plain text may become this token: a normal or user-defined one. Text never becomes a
+    /// control token by merging, whatever it says.
+    [[nodiscard]] bool is_plain(TokenId token) const {
+        return kind(token) == TokenKind::normal || kind(token) == TokenKind::user_defined;
+    }
+
     /// The token spelled so, of any kind.
     [[nodiscard]] std::optional<TokenId> find(std::string_view spelling) const;
-    /// The token spelled so that plain text may become: a normal or user-defined one. Text never
-    /// becomes a control token by merging, whatever it says.
+    /// The token spelled so, if plain text may become it.
     [[nodiscard]] std::optional<TokenId> find_plain(std::string_view spelling) const;
 
     /// Bytes of the longest spelling.
