@@ -2,6 +2,7 @@
 # Configures a preset of CMakePresets.json when needed and builds it: tools/build.sh PRESET [TARGET..]
 # Ninja shows its progress on one line of a terminal; nothing is printed when nothing has to be done.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 preset=$1
 shift

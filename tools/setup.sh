@@ -5,6 +5,7 @@
 # compiler, the linters and WebAssembly; bench is run with what the benchmarks beside other programs need.
 # Prints nothing and calls no package manager when nothing is missing.
 set -euo pipefail
+cd "$(dirname "$0")/.."
 
 level=${1:-run}
 case $level in
