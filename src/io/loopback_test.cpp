@@ -1,0 +1,305 @@
+// What needs the operating system: real sockets on loopback, real threads, a real signal. No test
+// here depends on how long something takes.
+#include <atomic>
+#include <csignal>
+#include <functional>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "io/event.hpp"
+#include "io/loop.hpp"
+#include "io/offload.hpp"
+#include "io/signals.hpp"
+#include "io/task_group.hpp"
+#include "io/tcp.hpp"
+#include "io/timeout.hpp"
+
+using namespace kwaai;
+using namespace std::chrono_literals;
+using io::Loop;
+using io::Task;
+using io::TaskGroup;
+
+namespace {
+
+const io::Address kLoopback{.host = "127.0.0.1", .port = 0};
+
+// Sends back what comes, until the client ends its side.
+Task<void> echo(io::Listener& listener) {
+    Result<std::unique_ptr<io::Stream>> accepted = co_await listener.accept();
+    if (!accepted) co_return;
+    io::Stream& stream = **accepted;
+    std::vector<std::byte> chunk(1000);
+    for (;;) {
+        const Result<std::size_t> count = co_await stream.read_some(chunk);
+        if (!count || *count == 0) break;
+        const Bytes bytes = Bytes(chunk).first(*count);
+        const std::vector<Bytes> parts = {bytes.first(*count / 2), bytes.subspan(*count / 2)};
+        const Result<> written = co_await stream.write(parts);
+        if (!written) break;
+    }
+    (void)co_await stream.shutdown_write();  // the client may be gone
+}
+
+Task<void> send_all(io::Stream& stream, const std::string& text) {
+    const Result<> written = co_await stream.write(as_bytes(text));
+    CHECK(written.has_value());
+    const Result<> ended = co_await stream.shutdown_write();
+    CHECK(ended.has_value());
+}
+
+Task<void> converse(TaskGroup& group, Loop& loop, io::Listener& listener, std::string& heard) {
+    group.spawn(echo, std::ref(listener));
+    const Result<io::Address> address = io::parse_address(listener.local_address());
+    REQUIRE(address.has_value());
+    Result<std::unique_ptr<io::Stream>> connected = co_await io::connect_tcp(loop, *address);
+    REQUIRE(connected.has_value());
+    io::Stream& stream = **connected;
+    CHECK(stream.peer() == listener.local_address());
+    const std::string said(3'000'000, 'x');  // more than the sockets buffer
+    static constexpr auto both = [](TaskGroup& inner,
+                                    io::Stream& with,
+                                    const std::string& text,
+                                    std::string& answer) -> Task<void> {
+        inner.spawn(send_all, std::ref(with), std::cref(text));
+        std::vector<std::byte> chunk(10'000);
+        for (;;) {
+            const Result<std::size_t> count = co_await with.read_some(chunk);
+            if (!count || *count == 0) break;
+            answer += as_text(Bytes(chunk).first(*count));
+        }
+    };
+    co_await io::with_group(both, std::ref(stream), std::cref(said), std::ref(heard));
+    CHECK(heard == said);
+}
+
+}  // namespace
+
+TEST_CASE("loopback: bytes travel both ways over TCP, with half-close") {
+    Loop loop;
+    const auto listener = io::listen_tcp(loop, kLoopback);
+    REQUIRE(listener.has_value());
+    std::string heard;
+    loop.run(io::with_group(converse, std::ref(loop), std::ref(**listener), std::ref(heard)));
+    CHECK(heard.size() == 3'000'000);
+}
+
+TEST_CASE("loopback: a port in use, a foreign address and a refused connection are named") {
+    Loop loop;
+    const auto listener = io::listen_tcp(loop, kLoopback);
+    REQUIRE(listener.has_value());
+    const std::string address = (*listener)->local_address();
+    const auto second = io::listen_tcp(loop, *io::parse_address(address));
+    REQUIRE(!second.has_value());
+    CHECK(second.error().code == Errc::unavailable);
+    CHECK(second.error().context == "cannot listen on " + address + ": address already in use");
+
+    const auto foreign = io::listen_tcp(loop, io::Address{.host = "192.0.2.1", .port = 0});
+    REQUIRE(!foreign.has_value());
+    CHECK(foreign.error().code == Errc::invalid_argument);
+    const auto named = io::listen_tcp(loop, io::Address{.host = "example.org", .port = 0});
+    REQUIRE(!named.has_value());
+    CHECK(named.error().code == Errc::invalid_argument);
+    CHECK(named.error().context.contains("\"example.org\" is no IP address"));
+
+    (*listener)->close();
+    const auto refused = loop.run(io::connect_tcp(loop, *io::parse_address(address)));
+    REQUIRE(!refused.has_value());
+    CHECK(refused.error().code == Errc::unavailable);
+    CHECK(refused.error().context == "cannot connect to " + address + ": connection refused");
+}
+
+TEST_CASE("loopback: closing ends a waiting accept and a waiting read with `closed`") {
+    static constexpr auto waiting_accept = [](io::Listener& listener, int& ended) -> Task<void> {
+        const auto accepted = co_await listener.accept();
+        REQUIRE(!accepted.has_value());
+        CHECK(accepted.error().code == Errc::closed);
+        ++ended;
+    };
+    static constexpr auto waiting_read = [](io::Stream& stream, int& ended) -> Task<void> {
+        std::byte byte{};
+        const MutableBytes into(&byte, 1);
+        const Result<std::size_t> count = co_await stream.read_some(into);
+        REQUIRE(!count.has_value());
+        CHECK(count.error().code == Errc::closed);
+        ++ended;
+    };
+    static constexpr auto body =
+        [](TaskGroup& group, Loop& loop, io::Listener& listener, int& ended) -> Task<void> {
+        const Result<io::Address> address = io::parse_address(listener.local_address());
+        const auto stream = co_await io::connect_tcp(loop, *address);
+        REQUIRE(stream.has_value());
+        const auto accepted = co_await listener.accept();
+        REQUIRE(accepted.has_value());
+        group.spawn(waiting_accept, std::ref(listener), std::ref(ended));
+        group.spawn(waiting_read, std::ref(**stream), std::ref(ended));
+        listener.close();
+        (*stream)->close();
+        while (ended < 2)
+            co_await loop.clock().sleep_for(1ms);
+    };
+    Loop loop;
+    const auto listener = io::listen_tcp(loop, kLoopback);
+    REQUIRE(listener.has_value());
+    int ended = 0;
+    loop.run(io::with_group(body, std::ref(loop), std::ref(**listener), std::ref(ended)));
+    CHECK(ended == 2);
+}
+
+TEST_CASE("loopback: a read that is cancelled for lack of time loses no byte") {
+    static constexpr auto body = [](TaskGroup&, Loop& loop, io::Listener& listener) -> Task<void> {
+        const Result<io::Address> address = io::parse_address(listener.local_address());
+        const auto client = co_await io::connect_tcp(loop, *address);
+        REQUIRE(client.has_value());
+        const auto server = co_await listener.accept();
+        REQUIRE(server.has_value());
+        std::vector<std::byte> chunk(10);
+        const Result<std::size_t> late =
+            co_await io::with_timeout(loop.clock(), 1ms, (*server)->read_some(chunk));
+        REQUIRE(!late.has_value());
+        CHECK(late.error().code == Errc::timed_out);
+        const Bytes text = as_bytes("later");
+        const Result<> written = co_await (*client)->write(text);
+        CHECK(written.has_value());
+        const Result<std::size_t> count = co_await (*server)->read_some(chunk);
+        REQUIRE(count.has_value());
+        CHECK(as_text(Bytes(chunk).first(*count)) == "later");
+    };
+    Loop loop;
+    const auto listener = io::listen_tcp(loop, kLoopback);
+    REQUIRE(listener.has_value());
+    loop.run(io::with_group(body, std::ref(loop), std::ref(**listener)));
+}
+
+TEST_CASE("threads: posts of other threads run on the loop's thread, in the order of each thread") {
+    static constexpr auto wait_for =
+        [](io::Event& changed, const std::vector<int>& got, std::size_t count) -> Task<void> {
+        while (got.size() < count)
+            co_await changed.wait();
+    };
+    Loop loop;
+    io::Event changed;
+    std::vector<int> got;  // touched by the loop's thread alone
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+        threads.emplace_back([&, t] {
+            for (int i = 0; i < 250; ++i)
+                loop.post([&, t, i] {
+                    got.push_back(t * 1000 + i);
+                    changed.notify_all();
+                });
+        });
+    loop.run(wait_for(changed, got, 1000));
+    for (std::thread& thread : threads)
+        thread.join();
+    std::vector<int> next(4, 0);
+    for (const int value : got) {
+        const auto thread = static_cast<std::size_t>(value / 1000);
+        CHECK(value % 1000 == next[thread]);
+        ++next[thread];
+    }
+}
+
+TEST_CASE("threads: offload computes elsewhere and goes on here") {
+    static constexpr auto body = [](io::WorkQueue& queue, std::thread::id here) -> Task<void> {
+        for (int i = 0; i < 200; ++i) {
+            std::thread::id there;
+            auto work = [&there, i] {
+                there = std::this_thread::get_id();
+                return 2 * i;
+            };
+            const Result<int> doubled = co_await io::offload(queue, std::ref(work));
+            REQUIRE(doubled.has_value());
+            CHECK(*doubled == 2 * i);
+            CHECK(there != here);
+            CHECK(std::this_thread::get_id() == here);
+        }
+    };
+    Loop loop;
+    io::WorkerThreads workers(2);
+    loop.run(body(workers, std::this_thread::get_id()));
+}
+
+TEST_CASE("threads: an offload whose caller is cancelled has ended before the caller unwinds") {
+    static constexpr auto offloading =
+        [](io::WorkQueue& queue, std::atomic<bool>& may_end, std::string& log) -> Task<void> {
+        std::string local = "still here";  // what the work refers to
+        struct Note {
+            std::string& log;
+
+            ~Note() { log += ", then unwound"; }
+        };
+        const Note note{log};
+        auto work = [&] {
+            may_end.wait(false);
+            log = local;
+        };
+        (void)co_await io::offload(queue, std::ref(work));
+        log += ", not cancelled";
+    };
+    static constexpr auto body = [](TaskGroup& group,
+                                    Loop& loop,
+                                    io::WorkQueue& queue,
+                                    std::atomic<bool>& may_end,
+                                    std::string& log) -> Task<void> {
+        group.spawn(offloading, std::ref(queue), std::ref(may_end), std::ref(log));
+        co_await loop.clock().sleep_for(1ms);
+        group.cancel();
+        co_await loop.clock().sleep_for(1ms);
+        CHECK(group.size() == 1);
+        may_end = true;
+        may_end.notify_all();
+    };
+    Loop loop;
+    io::WorkerThreads workers(1);
+    std::atomic<bool> may_end = false;
+    std::string log;
+    loop.run(
+        io::with_group(body, std::ref(loop), std::ref(workers), std::ref(may_end), std::ref(log)));
+    CHECK((log == "still here, then unwound" || log == ", then unwound"));
+}
+
+TEST_CASE("threads: a full queue refuses work, and what was accepted is done before the end") {
+    const auto refused = [](io::WorkQueue& queue) -> Task<Errc> {
+        auto work = [] {
+            return 1;
+        };
+        const Result<int> result = co_await io::offload(queue, work);
+        co_return result ? Errc::io : result.error().code;
+    };
+    std::atomic<bool> has_begun = false;
+    std::atomic<bool> may_end = false;
+    std::atomic<int> done = 0;
+    {
+        Loop loop;
+        io::WorkerThreads workers(1, 2);
+        CHECK(workers.submit([&] {
+            has_begun = true;
+            has_begun.notify_all();
+            may_end.wait(false);
+            ++done;
+        }));
+        has_begun.wait(false);
+        CHECK(workers.submit([&] { ++done; }));
+        CHECK(workers.submit([&] { ++done; }));
+        CHECK(!workers.submit([&] { ++done; }));
+        CHECK(loop.run(refused(workers)) == Errc::unavailable);
+        may_end = true;
+        may_end.notify_all();
+    }
+    CHECK(done == 3);
+}
+
+TEST_CASE("signals: an interrupt wakes the task that waits for it, and does not end the process") {
+    static constexpr auto body = [](io::Signals& signals) -> Task<int> {
+        std::raise(SIGINT);
+        const int number = co_await signals.next();
+        co_return number;
+    };
+    Loop loop;
+    io::Signals signals(loop);
+    CHECK(loop.run(body(signals)) == SIGINT);
+}
