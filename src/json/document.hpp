@@ -13,10 +13,12 @@
 
 namespace kwaai::json {
 
-/// What `parse` accepts. Memory used is at most about ten times the text.
+/// What `parse` accepts. A document takes 16 bytes a value or key and the text of its strings, so
+/// that the limits bound memory too.
 struct Limits {
     std::size_t text_bytes_max = std::size_t{64} << 20;  // at most 1 GiB
     std::size_t depth_max = 64;                          // of nested arrays and objects
+    std::size_t values_max = std::size_t{8} << 20;       // and keys
 };
 
 enum class Kind : std::uint8_t { null, boolean, number, string, array, object };
@@ -196,8 +198,8 @@ private:
 
 /// Reads one JSON value (RFC 8259), with nothing but white space around it. `Errc::malformed` with
 /// the byte offset: syntax, invalid UTF-8, a duplicate key (taking the first or the last would let
-/// two readers of one text disagree), a number beyond double. `Errc::limit_exceeded`: text or
-/// depth. Cost O(n log n) in the members of the largest object, else O(n).
+/// two readers of one text disagree), a number beyond double. `Errc::limit_exceeded`: text, values
+/// or depth. Cost O(n log n) in the members of the largest object, else O(n).
 Result<Document> parse(std::string_view text, Limits limits = {});
 
 }  // namespace kwaai::json

@@ -162,7 +162,7 @@ TEST_CASE("a key that stands twice is refused in small and in large objects") {
     CHECK(parsed(R"({"a":{"a":{"a":1}}})").root().object()->size() == 1);
 }
 
-TEST_CASE("depth and size have limits") {
+TEST_CASE("depth, size and the number of values have limits") {
     const auto nested = [](std::size_t depth) {
         return std::string(depth, '[') + std::string(depth, ']');
     };
@@ -171,6 +171,8 @@ TEST_CASE("depth and size have limits") {
     CHECK(refused(std::string(1 << 20, '[')).code == Errc::limit_exceeded);
     CHECK(refused("[1,2]", {.text_bytes_max = 4}).code == Errc::limit_exceeded);
     CHECK(parse("[1,2]", {.text_bytes_max = 5}).has_value());
+    CHECK(refused("{\"a\":1}", {.values_max = 2}).code == Errc::limit_exceeded);
+    CHECK(parse("{\"a\":1}", {.values_max = 3}).has_value());
 }
 
 }  // namespace kwaai::json

@@ -34,40 +34,36 @@ class TapeBuilder {
 public:
     using Json = nlohmann::json;
 
-    TapeBuilder(Tape& tape, std::size_t depth_max) : tape_(tape), depth_max_(depth_max) {}
+    TapeBuilder(Tape& tape, const Limits& limits) : tape_(tape), limits_(limits) {}
 
     [[nodiscard]] Error take_error() { return std::move(*error_); }
 
-    bool null() { return add(NodeType::null) != nullptr; }
+    bool null() {
+        return add(NodeType::null, [](Node&) {});
+    }
 
     bool boolean(bool value) {
-        add(NodeType::boolean)->boolean = value;
-        return true;
+        return add(NodeType::boolean, [&](Node& node) { node.boolean = value; });
     }
 
     bool number_integer(Json::number_integer_t value) {
-        add(NodeType::negative)->negative = value;
-        return true;
+        return add(NodeType::negative, [&](Node& node) { node.negative = value; });
     }
 
     bool number_unsigned(Json::number_unsigned_t value) {
-        add(NodeType::natural)->natural = value;
-        return true;
+        return add(NodeType::natural, [&](Node& node) { node.natural = value; });
     }
 
     bool number_float(Json::number_float_t value, const std::string& /*literal*/) {
-        add(NodeType::real)->real = value;
-        return true;
+        return add(NodeType::real, [&](Node& node) { node.real = value; });
     }
 
     bool string(std::string& value) {
-        add(NodeType::string)->text = append(value);
-        return true;
+        return add(NodeType::string, [&](Node& node) { node.text = append(value); });
     }
 
     bool key(std::string& value) {
-        add_node(NodeType::string)->text = append(value);
-        return true;
+        return add_node(NodeType::string, [&](Node& node) { node.text = append(value); });
     }
 
     bool binary(Json::binary_t& /*value*/) { return false; }  // never sent for text
@@ -96,18 +92,27 @@ public:
     }
 
 private:
-    Node* add_node(NodeType type) {
+    // Appends a node that `fill` completes, where the limit allows one more.
+    template <class Fill>
+    bool add_node(NodeType type, Fill fill) {
+        if (tape_.nodes.size() >= limits_.values_max) {
+            error_ = Error{Errc::limit_exceeded,
+                           "JSON has more than " + std::to_string(limits_.values_max) + " values"};
+            return false;
+        }
         Node node;
         node.type = type;
         node.natural = 0;
+        fill(node);
         tape_.nodes.push_back(node);
-        return &tape_.nodes.back();
+        return true;
     }
 
     // A value: counts in the container it stands in.
-    Node* add(NodeType type) {
+    template <class Fill>
+    bool add(NodeType type, Fill fill) {
         if (!open_.empty()) ++container(open_.back()).size;
-        return add_node(type);
+        return add_node(type, fill);
     }
 
     Node::Text append(std::string_view value) {
@@ -121,13 +126,14 @@ private:
     }
 
     bool open(NodeType type) {
-        if (open_.size() == depth_max_) {
-            error_ = Error{Errc::limit_exceeded,
-                           "JSON is nested deeper than " + std::to_string(depth_max_) + " levels"};
+        if (open_.size() == limits_.depth_max) {
+            error_ = Error{
+                Errc::limit_exceeded,
+                "JSON is nested deeper than " + std::to_string(limits_.depth_max) + " levels"};
             return false;
         }
         const auto index = static_cast<std::uint32_t>(tape_.containers.size());
-        add(type)->container = {0, index};
+        if (!add(type, [&](Node& node) { node.container = {0, index}; })) return false;
         tape_.containers.push_back({0, 0});
         open_.push_back(static_cast<std::uint32_t>(tape_.nodes.size() - 1));
         return true;
@@ -138,36 +144,52 @@ private:
         open_.pop_back();
     }
 
+    /// A key to sort: comparing the first bytes decides most pairs without touching the text.
+    struct SortKey {
+        std::uint64_t head;  // the first eight bytes, big-endian, zeros behind the end
+        std::uint32_t node;
+    };
+
+    [[nodiscard]] SortKey sort_key(std::uint32_t node) const {
+        const std::string_view text = tape_.text_of(node);
+        std::uint64_t head = 0;
+        for (std::size_t i = 0; i < 8; ++i)
+            head = head << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0U);
+        return {head, node};
+    }
+
     // Refuses duplicate keys and orders the keys of large objects for look-up. Sorting rather than
     // hashing: no choice of keys makes it quadratic.
     bool index_keys(std::uint32_t object) {
-        std::vector<std::uint32_t>& order = tape_.order;
-        const auto start = static_cast<std::ptrdiff_t>(order.size());
+        sort_keys_.clear();
         const std::uint32_t end = tape_.nodes[object].container.end;
         for (std::uint32_t node = object + 1; node < end; node = tape_.next(node + 1))
-            order.push_back(node);
-        const auto text_of = [&](std::uint32_t node) {
-            return tape_.text_of(node);
-        };
-        std::ranges::sort(order.begin() + start, order.end(), {}, text_of);
+            sort_keys_.push_back(sort_key(node));
+        std::ranges::sort(sort_keys_, [&](const SortKey& a, const SortKey& b) {
+            if (a.head != b.head) return a.head < b.head;
+            return tape_.text_of(a.node) < tape_.text_of(b.node);
+        });
         const auto twice =
-            std::ranges::adjacent_find(order.begin() + start, order.end(), {}, text_of);
-        if (twice != order.end()) {
+            std::ranges::adjacent_find(sort_keys_, [&](const SortKey& a, const SortKey& b) {
+                return a.head == b.head && tape_.text_of(a.node) == tape_.text_of(b.node);
+            });
+        if (twice != sort_keys_.end()) {
+            const std::string_view key = tape_.text_of(twice->node).substr(0, kShownBytes);
             error_ = Error{Errc::malformed,
-                           "JSON: the key " + quote(text_of(*twice).substr(0, kShownBytes)) +
-                               " stands twice in one object"};
+                           "JSON: the key " + quote(key) + " stands twice in one object"};
             return false;
         }
-        if (container(object).size > Tape::kSmallObject)
-            container(object).order = static_cast<std::uint32_t>(start);
-        else
-            order.resize(static_cast<std::size_t>(start));
+        if (container(object).size <= Tape::kSmallObject) return true;
+        container(object).order = static_cast<std::uint32_t>(tape_.order.size());
+        for (const SortKey& key : sort_keys_)
+            tape_.order.push_back(key.node);
         return true;
     }
 
     Tape& tape_;
-    std::size_t depth_max_;
+    Limits limits_;
     std::vector<std::uint32_t> open_;  // arrays and objects not closed yet
+    std::vector<SortKey> sort_keys_;   // of the object that ends; kept for its memory
     std::optional<Error> error_;
 };
 
@@ -183,7 +205,7 @@ Result<Document> parse(std::string_view text, Limits limits) {
     if (const auto nul = text.find('\0'); nul != std::string_view::npos)
         return fail(Errc::malformed, "not JSON at byte " + std::to_string(nul) + ": a NUL byte");
     auto tape = std::make_unique<Tape>();
-    TapeBuilder builder(*tape, limits.depth_max);
+    TapeBuilder builder(*tape, limits);
     if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
         return std::unexpected<Error>(builder.take_error());
     return Document(std::move(tape));
