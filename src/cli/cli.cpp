@@ -24,6 +24,7 @@ struct Verb {
 
 constexpr std::array kVerbs = {
     Verb{"run", "Write text, or chat, with a model on this machine", add_run},
+    Verb{"serve", "Serve a model over HTTP with OpenAI's routes", add_serve},
     Verb{"inspect", "Show what a model file holds and what is wrong with it", add_inspect},
     Verb{"tokenize", "Turn text into token ids and back", add_tokenize},
     Verb{"bench", "Measure how fast a model reads and writes", add_bench},
@@ -54,7 +55,7 @@ std::size_t edits(std::string_view a, std::string_view b) {
 
 int unknown_verb(std::string_view typed) {
     const std::string_view near = nearest_word(typed, kVerbNames);
-    write_note(fmt::format("kwaai: there is no verb '{}'{}; `kwaai --help` lists them\n",
+    write_note(fmt::format("kwaai: there is no verb '{}'{} (`kwaai --help` lists them)\n",
                            typed,
                            near.empty() ? "" : fmt::format(", did you mean '{}'?", near)));
     return kUsage;

@@ -9,6 +9,7 @@
 #include "cli/exit_status.hpp"
 #include "cli/process_memory.hpp"
 #include "cli/report.hpp"
+#include "cli/serve.hpp"
 #include "cli/terminal.hpp"
 #include "cli/tokenize.hpp"
 
@@ -28,6 +29,7 @@ TEST_CASE("mistakes in the command line end with status 2") {
     CHECK(status_of({"run", "--threads", "0"}) == kUsage);
     CHECK(status_of({"run", "--temperature", "-1", "--prompt", "x"}) == kUsage);
     CHECK(status_of({"inspect"}) == kUsage);
+    CHECK(status_of({"serve", "--http", "nowhere"}) == kUsage);
     CHECK(status_of({"bench", "--repetitions", "0"}) == kUsage);
 }
 
@@ -90,6 +92,16 @@ TEST_CASE("memory is read from the status file of Linux") {
     CHECK(memory.resident == 1024 * 1024);
     CHECK(memory.resident_peak == 2048 * 1024);
     CHECK(parse_process_status("Name:\tkwaai\nVmRSS:").resident == 0);
+}
+
+TEST_CASE("only addresses of this machine alone count as loopback") {
+    CHECK(is_loopback({.host = "127.0.0.1", .port = 1}));
+    CHECK(is_loopback({.host = "127.8.9.1", .port = 1}));
+    CHECK(is_loopback({.host = "::1", .port = 1}));
+    CHECK(is_loopback({.host = "localhost", .port = 1}));
+    CHECK(!is_loopback({.host = "0.0.0.0", .port = 1}));
+    CHECK(!is_loopback({.host = "::", .port = 1}));
+    CHECK(!is_loopback({.host = "192.168.1.2", .port = 1}));
 }
 
 TEST_CASE("a speed without time is zero") {

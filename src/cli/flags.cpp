@@ -5,7 +5,6 @@
 
 #include "base/check.hpp"
 #include "cli/model_locator.hpp"
-#include "cli/terminal.hpp"
 
 namespace kwaai::cli {
 namespace {
@@ -55,16 +54,20 @@ inference::SamplingOptions seeded(const SamplingFlags& flags) {
     return options;
 }
 
-Result<std::unique_ptr<engine::Engine>> load_engine(const EngineFlags& flags) {
-    KWAAI_TRY(const std::string path, find_model(flags.model));
-    ProgressLine progress("loading");
+engine::EngineOptions engine_options(const EngineFlags& flags, ProgressLine& progress) {
     engine::EngineOptions options;
     options.threads = flags.threads;
     options.context = flags.context;
     options.on_progress = [&progress](std::uint64_t done, std::uint64_t total) {
         progress.update(done, total);
     };
-    return engine::Engine::load(path, options);
+    return options;
+}
+
+Result<std::unique_ptr<engine::Engine>> load_engine(const EngineFlags& flags) {
+    KWAAI_TRY(const std::string path, find_model(flags.model));
+    ProgressLine progress("loading");
+    return engine::Engine::load(path, engine_options(flags, progress));
 }
 
 }  // namespace kwaai::cli

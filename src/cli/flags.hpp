@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "cli/terminal.hpp"
 #include "engine/engine.hpp"
 
 namespace CLI {
@@ -34,6 +35,10 @@ void add_sampling_flags(CLI::App& verb, SamplingFlags& flags);
 
 /// The sampling options with the seed that was given, or one picked by the operating system.
 [[nodiscard]] inference::SamplingOptions seeded(const SamplingFlags& flags);
+
+/// What the flags say, with loading shown on `progress`, which outlives the loading.
+[[nodiscard]] engine::EngineOptions engine_options(const EngineFlags& flags,
+                                                   ProgressLine& progress);
 
 /// Finds and loads the model, with a progress line on a terminal. Errors of find_model and
 /// Engine::load.

@@ -3,8 +3,8 @@
 #include <array>
 #include <cerrno>
 #include <cstdlib>
-#include <cstring>
 #include <system_error>
+#include <utility>
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -112,12 +112,17 @@ ProgressLine::ProgressLine(std::string label)
     : label_(std::move(label)), is_shown_(stderr_is_terminal()) {}
 
 ProgressLine::~ProgressLine() {
-    if (is_shown_) write_note("\r\033[K");
+    end();
+}
+
+void ProgressLine::end() {
+    const std::scoped_lock lock(mutex_);
+    if (std::exchange(is_shown_, false)) write_note("\r\033[K");
 }
 
 void ProgressLine::update(std::uint64_t done, std::uint64_t total) {
-    if (!is_shown_ || total == 0) return;
     const std::scoped_lock lock(mutex_);
+    if (!is_shown_ || total == 0) return;
     const auto now = std::chrono::steady_clock::now();
     if (now - drawn_at_ < std::chrono::milliseconds(100)) return;
     drawn_at_ = now;

@@ -43,10 +43,11 @@ public:
     explicit ProgressLine(std::string label);
     ProgressLine(const ProgressLine&) = delete;
     ProgressLine& operator=(const ProgressLine&) = delete;
-    /// Erases the line.
     ~ProgressLine();
 
     void update(std::uint64_t done, std::uint64_t total);
+    /// Erases the line; nothing is drawn any more. The destructor does the same.
+    void end();
 
 private:
     std::string label_;
