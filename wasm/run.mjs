@@ -10,5 +10,6 @@ const wasi = new WASI({
   preopens: { '/models': dirname(resolve(model)) },
   returnOnExit: true,
 });
-const { instance } = await WebAssembly.instantiate(await readFile(module), wasi.getImportObject());
+const imports = { wasi_snapshot_preview1: wasi.wasiImport };
+const { instance } = await WebAssembly.instantiate(await readFile(module), imports);
 process.exitCode = wasi.start(instance);
