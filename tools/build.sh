@@ -18,11 +18,21 @@ if [ ! -f "$folder/build.ninja" ] || [ CMakePresets.json -nt "$folder/build.ninj
     exit 1
   fi
 fi
+# Ninja decides what to do; whether a file is newer than the last build only decides what is said about it.
+built=$folder/.built
 quiet=()
-if ninja -C "$folder" -n "$@" 2>/dev/null | tail -n 1 | grep -q 'no work to do'; then
-  quiet=(-- --quiet) # still builds: a new source file shows only when CMake looks again
+if [ $# -eq 0 ] && [ -f "$built" ] &&
+  [ -z "$(find CMakeLists.txt cmake src apps wasm tests -newer "$built" -print -quit)" ]; then
+  quiet=(-- --quiet)
 else
   echo "Building $folder" >&2
 fi
+now=$(mktemp "$folder/.begun.XXXXXX")
+trap 'rm -f "$now"' EXIT
 export NINJA_STATUS="[%f/%t] "
-cmake --build "$folder" "${targets[@]}" "${quiet[@]}" >&2
+if [ ${#quiet[@]} -gt 0 ]; then
+  cmake --build "$folder" "${quiet[@]}" | sed '/no work to do/d' >&2
+else
+  cmake --build "$folder" "${targets[@]}" >&2
+fi
+if [ $# -eq 0 ]; then mv "$now" "$built"; fi
