@@ -245,8 +245,8 @@ TEST_CASE("types this build does not read are named") {
     check_refused(typed(23), Errc::unsupported, "tensor \"blk.0.x\": its type IQ4_XS is not read");
     check_refused(typed(10), Errc::unsupported, "its type Q2_K is not read");
     check_refused(typed(39), Errc::unsupported, "its type MXFP4 is not read");
-    check_refused(typed(4), Errc::unsupported, "its type type 4 is not read");
-    check_refused(typed(1000), Errc::unsupported, "its type type 1000 is not read");
+    check_refused(typed(4), Errc::unsupported, "its type 4 (unknown) is not read");
+    check_refused(typed(1000), Errc::unsupported, "its type 1000 (unknown) is not read");
 }
 
 TEST_CASE("rows hold whole blocks") {

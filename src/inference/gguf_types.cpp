@@ -38,7 +38,7 @@ std::optional<tensor::Dtype> dtype_of_ggml(std::uint32_t id) {
 
 std::string ggml_type_name(std::uint32_t id) {
     if (id < std::size(kNames) && !kNames[id].empty()) return std::string(kNames[id]);
-    return "type " + std::to_string(id);
+    return std::to_string(id) + " (unknown)";
 }
 
 }  // namespace kwaai::inference

@@ -11,7 +11,7 @@ namespace kwaai::inference {
 /// The type of a ggml id that this build reads.
 [[nodiscard]] std::optional<tensor::Dtype> dtype_of_ggml(std::uint32_t id);
 
-/// "IQ4_XS", or "type 77" for an id nobody has named. Source: ggml.h, enum ggml_type.
+/// "IQ4_XS", or "77 (unknown)" for an id nobody has named. Source: ggml.h, enum ggml_type.
 [[nodiscard]] std::string ggml_type_name(std::uint32_t id);
 
 }  // namespace kwaai::inference
