@@ -9,19 +9,19 @@
 namespace kwaai::kernels {
 namespace {
 
-#define KWAAI_KERNEL_TABLE(isa, tile_rows, prefers_wide)                               \
-    Isa {                                                                              \
-        #isa, tile_rows, prefers_wide, isa::multiply, isa::widen, isa::multiply_wide,  \
-            isa::multiply_float, isa::quantise, isa::attend, isa::rms_norm, isa::rope, \
-            isa::silu_multiply, isa::add, isa::scale, isa::to_half                     \
+#define KWAAI_KERNEL_TABLE(isa, tile_rows)                                                      \
+    Isa {                                                                                       \
+        #isa, tile_rows, isa::multiply, isa::widen, isa::multiply_wide, isa::multiply_float,    \
+            isa::quantise, isa::attend, isa::rms_norm, isa::rope, isa::silu_multiply, isa::add, \
+            isa::scale, isa::to_half                                                            \
     }
 
 // Fastest last.
 constexpr Isa kTables[] = {
-    KWAAI_KERNEL_TABLE(scalar, kScalarTileRows, true),
+    KWAAI_KERNEL_TABLE(scalar, kScalarTileRows),
 #ifdef KWAAI_KERNELS_X86
-    KWAAI_KERNEL_TABLE(avx2, kAvx2TileRows, true),
-    KWAAI_KERNEL_TABLE(avx512, kAvx512TileRows, false),
+    KWAAI_KERNEL_TABLE(avx2, kAvx2TileRows),
+    KWAAI_KERNEL_TABLE(avx512, kAvx512TileRows),
 #endif
 };
 constexpr int kTableCount = static_cast<int>(sizeof(kTables) / sizeof(kTables[0]));

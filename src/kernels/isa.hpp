@@ -17,7 +17,6 @@ enum class RopeLayout : std::uint8_t { norm, neox };
 struct Isa {
     const char* name;   // "scalar", "avx2", "avx512"
     int tile_rows_max;  // rows of a tile for `multiply` and `multiply_wide`
-    bool prefers_wide;  // widen Q4_K as well as Q6_K from kWideRowsMin rows on
 
     // Quantised formats: a panel times a tile of 1..tile_rows_max rows; see matmul.hpp.
     void (*multiply)(Format, const void* panel, int records, const Tile&, int prefetch_bytes);

@@ -102,13 +102,17 @@ public:
 
     [[nodiscard]] bool is_quantised() const { return acts_ != nullptr; }
 
-    /// Scratch of `worker`: kWideChunk blocks of an unpacked panel; null below kWideRowsMin rows.
+    /// Scratch of `worker` < workers(): kWideChunk blocks of an unpacked panel; null below
+    /// kWideRowsMin rows.
     [[nodiscard]] kernels::Wide* wide(unsigned worker) const {
         return wide_ == nullptr ? nullptr : wide_ + std::size_t{worker} * kernels::kWideChunk;
     }
 
     /// Workers of the executor that `set` was given; products may use no more.
     [[nodiscard]] unsigned workers() const { return workers_; }
+
+    /// Rows of a tile of the instruction set that `set` was given; products must use the same.
+    [[nodiscard]] int tile_rows() const { return tile_rows_; }
 
     [[nodiscard]] const float* x() const { return x_; }
 
@@ -119,6 +123,7 @@ private:
     kernels::Act* acts_ = nullptr;
     kernels::Wide* wide_ = nullptr;
     unsigned workers_ = 0;  // that have scratch
+    int tile_rows_ = 0;
     const float* x_ = nullptr;
     std::size_t stride_ = 0;
     std::size_t rows_ = 0;
