@@ -153,7 +153,7 @@ TEST_CASE("attention agrees with softmax in double") {
             }
         }
         CAPTURE(positions);
-        CHECK(error / norm < 1e-7);
+        CHECK(error / norm < 1e-8);
     }
 }
 
