@@ -109,7 +109,7 @@ struct RequestParser::State final : Sink<true> {
             const std::size_t end = target.find_first_of("/?");
             target.remove_prefix(end == std::string_view::npos ? target.size() : end);
             if (!target.starts_with('/')) {
-                request.path = "/";
+                request.path.assign(1, '/');
                 request.query = target.empty() ? "" : target.substr(1);
                 return true;
             }

@@ -52,8 +52,8 @@ io::Task<void> WorldHandler::handle(const Request& request, Exchange& exchange) 
 }
 
 void World::converse(Conversation conversation) {
-    static constexpr auto serving = [](Server& server, std::unique_ptr<io::Stream> stream) {
-        return server.serve_connection(std::move(stream));
+    static constexpr auto serving = [](Server& own, std::unique_ptr<io::Stream> stream) {
+        return own.serve_connection(std::move(stream));
     };
     static constexpr auto body =
         [](io::TaskGroup& group, World& world, Conversation talk) -> io::Task<void> {

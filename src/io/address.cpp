@@ -1,14 +1,16 @@
 #include "io/address.hpp"
 
 #include <charconv>
+#include <utility>
 
 namespace kwaai::io {
 namespace {
 
 std::unexpected<Error> not_an_address(std::string_view text, std::string_view problem) {
-    return fail(Errc::invalid_argument,
-                "\"" + std::string(text) + "\" is no address: " + std::string(problem) +
-                    "; write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080");
+    std::string message = "\"";
+    message.append(text).append("\" is no address: ").append(problem);
+    message += "; write HOST:PORT, for example 127.0.0.1:8080 or [::1]:8080";
+    return fail(Errc::invalid_argument, std::move(message));
 }
 
 }  // namespace

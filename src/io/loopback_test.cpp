@@ -223,43 +223,73 @@ TEST_CASE("threads: offload computes elsewhere and goes on here") {
     loop.run(body(workers, std::this_thread::get_id()));
 }
 
-TEST_CASE("threads: an offload whose caller is cancelled has ended before the caller unwinds") {
-    static constexpr auto offloading =
-        [](io::WorkQueue& queue, std::atomic<bool>& may_end, std::string& log) -> Task<void> {
-        std::string local = "still here";  // what the work refers to
-        struct Note {
-            std::string& log;
+namespace {
 
-            ~Note() { log += ", then unwound"; }
-        };
-        const Note note{log};
-        auto work = [&] {
-            may_end.wait(false);
-            log = local;
-        };
-        (void)co_await io::offload(queue, std::ref(work));
-        log += ", not cancelled";
-    };
-    static constexpr auto body = [](TaskGroup& group,
-                                    Loop& loop,
-                                    io::WorkQueue& queue,
-                                    std::atomic<bool>& may_end,
-                                    std::string& log) -> Task<void> {
-        group.spawn(offloading, std::ref(queue), std::ref(may_end), std::ref(log));
-        co_await loop.clock().sleep_for(1ms);
-        group.cancel();
-        co_await loop.clock().sleep_for(1ms);
-        CHECK(group.size() == 1);
+// Work that tells the loop when it has begun and ends when it may; what becomes of its caller.
+struct Offloading {
+    Loop loop;
+    io::WorkerThreads workers{1};
+    io::Event changed;
+    bool has_begun = false;             // of the loop's thread
+    std::atomic<bool> may_end = false;  // of the worker's
+    std::string log;
+
+    void let_end() {
         may_end = true;
         may_end.notify_all();
+    }
+};
+
+Task<void> offload_and_log(Offloading& all) {
+    struct Note {
+        std::string& log;
+
+        ~Note() { log += "unwound"; }
     };
-    Loop loop;
-    io::WorkerThreads workers(1);
-    std::atomic<bool> may_end = false;
-    std::string log;
-    loop.run(
-        io::with_group(body, std::ref(loop), std::ref(workers), std::ref(may_end), std::ref(log)));
-    CHECK((log == "still here, then unwound" || log == ", then unwound"));
+
+    const Note note{all.log};
+    std::string local = "worked, ";  // what the work refers to
+    auto work = [&all, &local] {
+        all.loop.post([&all] {
+            all.has_begun = true;
+            all.changed.notify_all();
+        });
+        all.may_end.wait(false);
+        all.log += local;
+    };
+    (void)co_await io::offload(all.workers, std::ref(work));
+    all.log += "not cancelled, ";
+}
+
+}  // namespace
+
+TEST_CASE("threads: an offload whose caller is cancelled has ended before the caller unwinds") {
+    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+        group.spawn(offload_and_log, std::ref(all));
+        while (!all.has_begun)
+            co_await all.changed.wait();
+        group.cancel();
+        co_await all.loop.clock().sleep_for(1ms);
+        CHECK(group.size() == 1);
+        all.let_end();
+    };
+    Offloading all;
+    all.loop.run(io::with_group(body, std::ref(all)));
+    CHECK(all.log == "worked, unwound");
+}
+
+TEST_CASE("threads: work that has not begun when its caller is cancelled is skipped") {
+    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+        group.spawn(offload_and_log, std::ref(all));
+        group.cancel();
+        co_await all.loop.clock().sleep_for(1ms);
+        all.let_end();
+    };
+    Offloading all;
+    CHECK(all.workers.submit([&all] { all.may_end.wait(false); }));  // keeps the only thread
+    all.loop.run(io::with_group(body, std::ref(all)));
+    CHECK(all.log == "unwound");
+    CHECK(!all.has_begun);
 }
 
 TEST_CASE("threads: a full queue refuses work, and what was accepted is done before the end") {
