@@ -41,9 +41,14 @@ public:
 
     /// Memory for 16 rows of each worker, where the source is not addressable.
     Result<void> stage(unsigned workers) {
-        if (!mapped_.empty() || source_.rows == 0 || source_.k == 0) return {};
+        if (!mapped_.empty()) return {};
+        const auto size = checked_mul<std::size_t>(std::size_t{workers} * kPanelRows, row_bytes_);
+        if (!size) {
+            return fail(Errc::limit_exceeded,
+                        "a " + describe(source_) + " has rows too long to be read in panels");
+        }
         HeapSource heap;
-        KWAAI_TRY(staging_, heap.allocate(workers * kPanelRows * row_bytes_));
+        KWAAI_TRY(staging_, heap.allocate(*size));
         return {};
     }
 
@@ -129,9 +134,10 @@ Result<PackedMatrix> PackedMatrix::pack(const MatrixSource& source,
                                         Executor& executor,
                                         std::atomic<std::uint64_t>* packed_bytes) {
     const std::size_t values = block_values(source.dtype);
-    if (source.bytes == nullptr || source.k % values != 0) {
+    KWAAI_CHECK(source.bytes != nullptr, "a matrix has a source");
+    if (source.rows == 0 || source.k == 0 || source.k % values != 0) {
         return fail(Errc::malformed,
-                    "a " + describe(source) + " has rows that are not whole blocks of " +
+                    "a " + describe(source) + " is empty or its rows are not whole blocks of " +
                         std::to_string(values) + " values");
     }
     PackedMatrix matrix;

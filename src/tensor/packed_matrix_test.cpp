@@ -121,6 +121,12 @@ TEST_CASE("a matrix that does not fit its file or its blocks is refused") {
     CHECK(packed.error().code == Errc::malformed);
 
     source = file.source();
+    source.k = 0;
+    packed = PackedMatrix::pack(source, memory, serial);
+    REQUIRE(!packed);
+    CHECK(packed.error().code == Errc::malformed);
+
+    source = file.source();
     source.k = 63;
     packed = PackedMatrix::pack(source, memory, serial);
     REQUIRE(!packed);
