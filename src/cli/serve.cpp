@@ -67,6 +67,13 @@ void introduce(const node::Node& node, const io::Address& address) {
     }
 }
 
+/// The error of a start, with what to do about a port that cannot be had.
+Error advised(Error error) {
+    if (error.code == Errc::unavailable)
+        error.context += "; choose another port with --http HOST:PORT (0 lets the system choose)";
+    return error;
+}
+
 Result<int> serve(const ServeFlags& flags) {
     // A client that closes its connection must not end the server.
     static_cast<void>(std::signal(SIGPIPE, SIG_IGN));
@@ -79,8 +86,10 @@ Result<int> serve(const ServeFlags& flags) {
     options.version = KWAAI_VERSION;
     ProgressLine progress("loading");
     options.engine = engine_options(flags.engine, progress);
-    KWAAI_TRY(const std::unique_ptr<node::Node> node, node::Node::start(loop, std::move(options)));
+    auto started = node::Node::start(loop, std::move(options));
     progress.end();
+    if (!started) return std::unexpected(advised(std::move(started).error()));
+    const std::unique_ptr<node::Node> node = std::move(*started);
     // From here on: until now a signal simply ended the program.
     io::Signals signals(loop);
     KWAAI_CHECKED(write_out(node->url() + "\n"));

@@ -169,6 +169,7 @@ Result<void> Engine::Impl::load_weights(const inference::ModelFile& file,
     stats.kv_bytes_max = kv->pages_max() * kv->geometry().page_bytes();
     stats.threads = pool.worker_count();
     stats.isa = isa.name;
+    stats.arithmetic_id = kernels::kArithmeticId;
     return {};
 }
 

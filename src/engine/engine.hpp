@@ -75,6 +75,7 @@ struct EngineStats {
     std::uint32_t waiting = 0;
     unsigned threads = 0;
     std::string isa;
+    std::uint32_t arithmetic_id = 0;  // engines of equal ids give equal bits
 };
 
 /// Thread-safe. Owns a thread that runs the batches and the compute pool.

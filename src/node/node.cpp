@@ -8,7 +8,6 @@
 #include "base/check.hpp"
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
-#include "kernels/isa.hpp"
 
 namespace kwaai::node {
 namespace {
@@ -42,7 +41,7 @@ struct Node::Parts {
         : listener(std::move(the_listener)),
           engine(std::move(the_engine)),
           routes({.engine = *engine, .loop = loop, .work = tokenizing},
-                 openai_options(options.version)),
+                 openai_options(options.version, *engine)),
           server(loop.clock(), routes, options.http_limits) {}
 
     std::unique_ptr<io::Listener> listener;
