@@ -194,14 +194,25 @@ bool is_known_role(std::string_view role) {
     return role == "system" || role == "user" || role == "assistant";
 }
 
+// Marks of templates that have a family's tokens in another layout, in which it would be wrong to
+// write: Phi-4, reasoning models that open their answer with <think>, SmolLM3, functionary, Apriel.
+constexpr std::string_view kLookalikeMarks[] = {
+    "<|im_sep|>",
+    "assistant\\n<think>\\n'",
+    "'<think>\\n' }}",
+    "## Custom Instructions",
+    "recipient==",
+    "reasoning_prompt",
+};
+
 std::optional<ChatTemplate::Family> family_of(std::string_view jinja) {
     using Family = ChatTemplate::Family;
     const auto has = [&](auto... parts) {
         return (contains(jinja, parts) && ...);
     };
-    if (has("<|im_sep|>")) return std::nullopt;  // Phi-4: like chatml, and not the same
+    if (std::ranges::any_of(kLookalikeMarks, has)) return std::nullopt;
     if (has("<|im_start|>", "<|im_end|>")) return Family::chatml;
-    if (has("<|start_header_id|>", "<|eot_id|>")) return Family::llama3;
+    if (has("<|start_header_id|>", "<|eot_id|>", "trim")) return Family::llama3;
     if (has("<start_of_turn>", "<end_of_turn>")) return Family::gemma;
     if (has("<|user|>", "<|assistant|>", "<|end|>")) return Family::phi3;
     if (has("[INST]", "<<SYS>>")) return Family::llama2;
