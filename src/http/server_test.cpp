@@ -44,7 +44,7 @@ TEST_CASE("pipelined requests, split anywhere, are answered in order") {
     const std::uint64_t seed = testing::seed(1);
     for (std::uint64_t i = 0; i < 50; ++i) {
         CAPTURE(i);
-        World world({}, StreamPairOptions{.seed = seed + i, .capacity = 64});
+        World world(Limits(), StreamPairOptions{.seed = seed + i, .capacity = 64});
         world.converse([](World& w, Stream& client) -> Task<void> {
             static constexpr auto ask = [](Stream& to) -> Task<void> {
                 co_await send(to,
@@ -306,7 +306,7 @@ TEST_CASE("a body that comes too slowly gets 408") {
 }
 
 TEST_CASE("a client that takes no bytes for the write timeout loses its connection") {
-    World world({}, StreamPairOptions{.seed = 0, .capacity = 300});
+    World world(Limits(), StreamPairOptions{.seed = 0, .capacity = 300});
     world.converse([](World& w, Stream& client) -> Task<void> {
         co_await send(client, get("/forever"));
         co_await w.simulation.clock().sleep_for(10min);

@@ -35,7 +35,8 @@ private:
 using Conversation = io::Task<void> (*)(struct World& world, io::Stream& client);
 
 struct World {
-    explicit World(Limits limits = {}, testing::StreamPairOptions stream_options = {})
+    explicit World(Limits limits = Limits(),
+                   testing::StreamPairOptions stream_options = testing::StreamPairOptions())
         : options(stream_options), server(simulation.clock(), handler, limits) {}
 
     /// Has one connection served while `conversation` talks over it.

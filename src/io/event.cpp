@@ -4,26 +4,12 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
-#include <boost/system/system_error.hpp>
+#include <boost/system/error_code.hpp>
 
 #include "base/check.hpp"
 
 namespace kwaai::io {
 namespace asio = boost::asio;
-
-void throw_cancelled() {
-    throw boost::system::system_error(asio::error::operation_aborted);
-}
-
-bool is_cancellation_in_flight() {
-    try {
-        throw;
-    } catch (const boost::system::system_error& error) {
-        return error.code() == asio::error::operation_aborted;
-    } catch (...) {
-        return false;
-    }
-}
 
 // In the frame of its wait(). A timer that never fires is the cheapest thing Asio can cancel.
 struct Event::Waiter {

@@ -20,4 +20,7 @@ using LoopExecutor = boost::asio::any_io_executor;
 /// Whether the exception in flight (inside a catch block) is a cancellation.
 [[nodiscard]] bool is_cancellation_in_flight();
 
+/// Lets everything that is ready run first.
+Task<void> yield();
+
 }  // namespace kwaai::io

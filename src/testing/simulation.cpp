@@ -1,9 +1,5 @@
 #include "testing/simulation.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include "base/check.hpp"
 
 namespace kwaai::testing {
@@ -27,9 +23,8 @@ void Simulation::run_to_end(io::Task<void> task) {
 }
 
 io::Task<void> let_others_run(int rounds) {
-    const io::LoopExecutor executor = co_await boost::asio::this_coro::executor;
     for (int i = 0; i < rounds; ++i)
-        co_await boost::asio::post(executor, boost::asio::use_awaitable);
+        co_await io::yield();
 }
 
 }  // namespace kwaai::testing
