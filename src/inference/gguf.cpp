@@ -23,8 +23,8 @@ constexpr std::uint64_t kAlignmentMin = 8;
 constexpr std::uint64_t kAlignmentMax = std::uint64_t{1} << 20;
 constexpr std::uint64_t kAlignmentDefault = 32;
 
-/// Types of metadata values by their number in the file.
-enum class ValueType : std::uint32_t {
+/// Types of metadata values by their number in the file, which is cast before it is checked.
+enum class ValueType : std::uint32_t {  // NOLINT(performance-enum-size)
     u8,
     i8,
     u16,
@@ -61,8 +61,9 @@ std::uint64_t element_bytes_min(ValueType type) {
 }
 
 Result<bool> to_boolean(std::uint8_t byte) {
-    if (byte > 1)
+    if (byte > 1) {
         return fail(Errc::malformed, "a boolean is " + std::to_string(byte) + ", not 0 or 1");
+    }
     return byte == 1;
 }
 
@@ -73,8 +74,9 @@ public:
 
     Result<void> read(ModelFile& model) {
         KWAAI_CHECKED(read_preamble());
-        for (std::uint64_t i = 0; i < pair_count_; ++i)
+        for (std::uint64_t i = 0; i < pair_count_; ++i) {
             KWAAI_CHECKED(read_pair(model.metadata));
+        }
         KWAAI_TRY(const std::uint64_t alignment, read_alignment(model.metadata));
         for (std::uint64_t i = 0; i < tensor_count_; ++i) {
             KWAAI_TRY(TensorInfo tensor, read_tensor());
@@ -105,10 +107,11 @@ private:
             From number;
             std::memcpy(&number, bytes.data() + i * sizeof(From), sizeof(From));
             if constexpr (std::same_as<From, std::uint64_t>) {
-                if (number > std::uint64_t{INT64_MAX})
+                if (number > std::uint64_t{INT64_MAX}) {
                     return fail(Errc::malformed,
                                 "an integer of an array is " + std::to_string(number) +
                                     ", more than 2^63 - 1");
+                }
             }
             numbers.push_back(static_cast<To>(number));
         }
@@ -130,40 +133,47 @@ private:
 Result<void> Reader::read_preamble() {
     if (source_.size() < 4) return fail(Errc::malformed, "not a GGUF file: shorter than 4 bytes");
     KWAAI_TRY(const auto magic, stream_.read<std::uint32_t>());
-    if (magic != kMagic)
+    if (magic != kMagic) {
         return fail(Errc::malformed,
                     "not a GGUF file: it does not begin with \"GGUF\"; give a .gguf file or a "
                     "Hugging Face directory");
+    }
     KWAAI_TRY(const auto version, stream_.read<std::uint32_t>());
-    if ((version & 0xffff) == 0 && version != 0)
+    if ((version & 0xffff) == 0 && version != 0) {
         return fail(Errc::unsupported, "big-endian GGUF files are not read");
-    if (version != 2 && version != 3)
+    }
+    if (version != 2 && version != 3) {
         return fail(Errc::unsupported,
                     "GGUF version " + std::to_string(version) + "; versions 2 and 3 are read");
+    }
     KWAAI_TRY(tensor_count_, stream_.read<std::uint64_t>());
     KWAAI_TRY(pair_count_, stream_.read<std::uint64_t>());
-    if (pair_count_ > stream_.remaining() / kPairBytesMin)
+    if (pair_count_ > stream_.remaining() / kPairBytesMin) {
         return fail(Errc::malformed,
                     std::to_string(pair_count_) + " metadata pairs cannot fit in the " +
                         std::to_string(stream_.remaining()) + " bytes that are left");
-    if (tensor_count_ > stream_.remaining() / kTensorBytesMin)
+    }
+    if (tensor_count_ > stream_.remaining() / kTensorBytesMin) {
         return fail(Errc::malformed,
                     std::to_string(tensor_count_) + " tensors cannot be listed in the " +
                         std::to_string(stream_.remaining()) + " bytes that are left");
+    }
     return {};
 }
 
 Result<void> Reader::read_pair(Metadata& metadata) {
     KWAAI_TRY(const std::string_view view, stream_.text("a metadata key", kKeyBytesMax));
     const std::string key(view);
-    if (key.empty())
+    if (key.empty()) {
         return fail(Errc::malformed,
                     "an empty metadata key at offset " + std::to_string(stream_.position()));
+    }
     KWAAI_TRY(const auto type, stream_.read<std::uint32_t>());
     Result<MetadataValue> value = read_value(static_cast<ValueType>(type));
     if (!value) return forward_error(value, "metadata key " + shown(key));
-    if (!metadata.values.emplace(key, std::move(*value)).second)
+    if (!metadata.values.emplace(key, std::move(*value)).second) {
         return fail(Errc::malformed, "metadata key " + shown(key) + " stands twice");
+    }
     return {};
 }
 
@@ -200,13 +210,15 @@ Result<MetadataValue> Reader::read_array() {
     const auto type = static_cast<ValueType>(type_number);
     if (type == ValueType::array) return fail(Errc::unsupported, "arrays of arrays are not read");
     const std::uint64_t bytes_min = element_bytes_min(type);
-    if (bytes_min == 0)
+    if (bytes_min == 0) {
         return fail(Errc::malformed, "unknown array type " + std::to_string(type_number));
-    if (count > kArraySizeMax || count > stream_.remaining() / bytes_min)
+    }
+    if (count > kArraySizeMax || count > stream_.remaining() / bytes_min) {
         return fail(Errc::malformed,
                     "an array of " + std::to_string(count) + " elements; at most " +
                         std::to_string(kArraySizeMax) + " are allowed and " +
                         std::to_string(stream_.remaining()) + " bytes are left");
+    }
     switch (type) {
         case ValueType::u8: return read_numbers<std::uint8_t, std::int64_t>(count);
         case ValueType::i8: return read_numbers<std::int8_t, std::int64_t>(count);
@@ -219,12 +231,13 @@ Result<MetadataValue> Reader::read_array() {
         case ValueType::f32: return read_numbers<float, double>(count);
         case ValueType::f64: return read_numbers<double, double>(count);
         case ValueType::string: return read_strings(count);
-        case ValueType::boolean: break;
+        case ValueType::boolean:
         case ValueType::array: break;
     }
     KWAAI_TRY(MetadataValue booleans, (read_numbers<std::uint8_t, std::int64_t>(count)));
-    for (const std::int64_t byte : std::get<std::vector<std::int64_t>>(booleans))
+    for (const std::int64_t byte : std::get<std::vector<std::int64_t>>(booleans)) {
         KWAAI_CHECKED(to_boolean(static_cast<std::uint8_t>(byte)));
+    }
     return booleans;
 }
 
@@ -243,10 +256,11 @@ Result<std::uint64_t> Reader::read_alignment(const Metadata& metadata) const {
     KWAAI_TRY(const auto found, metadata.unsigned_integer("general.alignment"));
     const std::uint64_t alignment = found.value_or(kAlignmentDefault);
     const bool is_power_of_two = (alignment & (alignment - 1)) == 0;
-    if (alignment < kAlignmentMin || alignment > kAlignmentMax || !is_power_of_two)
+    if (alignment < kAlignmentMin || alignment > kAlignmentMax || !is_power_of_two) {
         return fail(Errc::malformed,
                     "general.alignment is " + std::to_string(alignment) +
                         "; a power of two from 8 to 1048576 is allowed");
+    }
     return alignment;
 }
 
@@ -254,9 +268,10 @@ Result<TensorInfo> Reader::read_tensor() {
     TensorInfo tensor;
     KWAAI_TRY(const std::string_view name, stream_.text("a tensor name", kTensorNameBytesMax));
     tensor.name = name;
-    if (tensor.name.empty())
+    if (tensor.name.empty()) {
         return fail(Errc::malformed,
                     "a tensor without a name at offset " + std::to_string(stream_.position()));
+    }
     Result<void> shape = read_shape(tensor);
     if (!shape) return forward_error(shape, "tensor " + shown(tensor.name));
     return tensor;
@@ -265,35 +280,41 @@ Result<TensorInfo> Reader::read_tensor() {
 // Rank, extents, type, offset; then the size in bytes that they imply.
 Result<void> Reader::read_shape(TensorInfo& tensor) {
     KWAAI_TRY(const auto rank, stream_.read<std::uint32_t>());
-    if (rank < 1 || rank > kDimensionsMax)
+    if (rank < 1 || rank > kDimensionsMax) {
         return fail(Errc::malformed, std::to_string(rank) + " dimensions; 1 to 4 are allowed");
+    }
     for (std::uint32_t i = 0; i < rank; ++i) {
         KWAAI_TRY(const auto extent, stream_.read<std::uint64_t>());
-        if (extent < 1 || extent > kExtentMax)
+        if (extent < 1 || extent > kExtentMax) {
             return fail(Errc::malformed,
                         "dimension " + std::to_string(i) + " is " + std::to_string(extent) +
                             "; 1 to 2^40 is allowed");
+        }
         tensor.shape.insert(tensor.shape.begin(), extent);
     }
     KWAAI_TRY(const auto type, stream_.read<std::uint32_t>());
     KWAAI_TRY(tensor.offset, stream_.read<std::uint64_t>());
     const auto dtype = dtype_of_ggml(type);
-    if (!dtype)
+    if (!dtype) {
         return fail(Errc::unsupported,
                     "its type " + ggml_type_name(type) + " is not read; this build reads " +
                         std::string(kReadableTypes));
+    }
     tensor.dtype = *dtype;
     const std::uint64_t row = tensor.shape.back();
-    if (row % tensor::block_values(*dtype) != 0)
+    if (row % tensor::block_values(*dtype) != 0) {
         return fail(Errc::malformed,
                     "rows of " + std::to_string(row) + " values are no whole blocks of " +
                         std::string(tensor::to_string(*dtype)));
+    }
     std::optional<std::uint64_t> bytes =
         checked_mul<std::uint64_t>(row / tensor::block_values(*dtype), tensor::block_bytes(*dtype));
-    for (std::size_t i = 0; bytes && i + 1 < tensor.shape.size(); ++i)
+    for (std::size_t i = 0; bytes && i + 1 < tensor.shape.size(); ++i) {
         bytes = checked_mul(*bytes, tensor.shape[i]);
-    if (!bytes)
+    }
+    if (!bytes) {
         return fail(Errc::malformed, "the size of " + shown_shape(tensor.shape) + " overflows");
+    }
     tensor.size_bytes = *bytes;
     return {};
 }
@@ -307,27 +328,30 @@ Result<void> Reader::place_tensors(std::vector<TensorInfo>& tensors,
     std::vector<const TensorInfo*> by_offset;
     by_offset.reserve(tensors.size());
     for (TensorInfo& tensor : tensors) {
-        if (tensor.offset % alignment != 0)
+        if (tensor.offset % alignment != 0) {
             return fail(Errc::malformed,
                         "tensor " + shown(tensor.name) + " lies at " +
                             std::to_string(tensor.offset) + ", not a multiple of " +
                             std::to_string(alignment));
-        if (tensor.offset > data || tensor.size_bytes > data - tensor.offset)
+        }
+        if (tensor.offset > data || tensor.size_bytes > data - tensor.offset) {
             return fail(Errc::malformed,
                         "tensor " + shown(tensor.name) + " passes the end of the file: " +
                             std::to_string(tensor.size_bytes) + " bytes at " +
                             std::to_string(tensor.offset) + " of " + std::to_string(data) +
                             " bytes of data; the file may be an incomplete download");
+        }
         tensor.offset += base;
         by_offset.push_back(&tensor);
     }
     std::ranges::sort(by_offset, {}, &TensorInfo::offset);
     for (std::size_t i = 1; i < by_offset.size(); ++i) {
         const TensorInfo& before = *by_offset[i - 1];
-        if (by_offset[i]->offset - before.offset < before.size_bytes)
+        if (by_offset[i]->offset - before.offset < before.size_bytes) {
             return fail(
                 Errc::malformed,
                 "tensors " + shown(before.name) + " and " + shown(by_offset[i]->name) + " overlap");
+        }
     }
     return {};
 }

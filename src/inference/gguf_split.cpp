@@ -43,17 +43,19 @@ Result<ModelFile> open_part(const std::string& path,
                             std::uint64_t count,
                             FileOpener& files) {
     auto source = files.open(path);
-    if (!source)
+    if (!source) {
         return forward_error(
             source,
             "part " + std::to_string(number) + " of " + std::to_string(count) + " of the model");
+    }
     KWAAI_TRY(ModelFile part, read_gguf(std::move(*source)));
     KWAAI_TRY(const auto own_count, part.metadata.unsigned_integer("split.count"));
     KWAAI_TRY(const auto own_number, part.metadata.unsigned_integer("split.no"));
-    if (own_count != count || own_number != number - 1)
+    if (own_count != count || own_number != number - 1) {
         return fail(Errc::malformed,
                     path + ": its split.no and split.count do not say that it is part " +
                         std::to_string(number) + " of " + std::to_string(count));
+    }
     return part;
 }
 
@@ -70,10 +72,11 @@ Result<ModelFile> join_parts(std::string_view prefix, std::uint64_t count, FileO
     }
     KWAAI_CHECKED(check_unique_names(model.tensors));
     KWAAI_TRY(const auto expected, model.metadata.unsigned_integer("split.tensors.count"));
-    if (expected && *expected != model.tensors.size())
+    if (expected && *expected != model.tensors.size()) {
         return fail(Errc::malformed,
                     "split.tensors.count promises " + std::to_string(*expected) +
                         " tensors, the parts hold " + std::to_string(model.tensors.size()));
+    }
     return model;
 }
 
@@ -84,16 +87,18 @@ Result<ModelFile> open_gguf(const std::string& path, FileOpener& files) {
     KWAAI_TRY(ModelFile model, read_gguf(std::move(source)));
     KWAAI_TRY(const auto count, model.metadata.unsigned_integer("split.count"));
     if (!count || *count <= 1) return model;
-    if (*count > kPartsMax)
+    if (*count > kPartsMax) {
         return fail(Errc::limit_exceeded,
                     path + ": split in " + std::to_string(*count) + " parts; at most " +
                         std::to_string(kPartsMax) + " are joined");
+    }
     const std::string_view prefix = prefix_of(path, *count);
-    if (prefix.empty())
+    if (prefix.empty()) {
         return fail(Errc::invalid_argument,
                     path + ": one of " + std::to_string(*count) +
                         " parts of a model, which must be called NAME" + part_path("-", 1, *count) +
                         " and so on");
+    }
     return join_parts(prefix, *count, files);
 }
 

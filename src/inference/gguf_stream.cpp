@@ -10,14 +10,16 @@ constexpr std::uint64_t kWindowBytes = std::uint64_t{1} << 20;
 }  // namespace
 
 Result<Bytes> GgufStream::take(std::uint64_t count) {
-    if (count > remaining())
+    if (count > remaining()) {
         return fail(Errc::malformed,
                     "truncated: " + std::to_string(count) + " bytes wanted at offset " +
                         std::to_string(position_) + ", " + std::to_string(remaining()) + " left");
-    if (count > kHeadBytesMax || position_ > kHeadBytesMax - count)
+    }
+    if (count > kHeadBytesMax || position_ > kHeadBytesMax - count) {
         return fail(Errc::limit_exceeded,
                     "metadata and tensor list take more than " +
                         std::to_string(kHeadBytesMax >> 20) + " MiB");
+    }
     const auto size = static_cast<std::size_t>(count);
     const std::uint64_t into_window = position_ - window_start_;
     if (into_window > window_.size() || size > window_.size() - into_window) {
@@ -43,11 +45,12 @@ Result<void> GgufStream::fetch(std::size_t count) {
 
 Result<std::string_view> GgufStream::text(std::string_view what, std::uint64_t bytes_max) {
     KWAAI_TRY(const auto size, read<std::uint64_t>());
-    if (size > bytes_max)
+    if (size > bytes_max) {
         return fail(Errc::malformed,
                     std::string(what) + " at offset " + std::to_string(position_) + " has " +
                         std::to_string(size) + " bytes; at most " + std::to_string(bytes_max) +
                         " are allowed");
+    }
     KWAAI_TRY(const Bytes bytes, take(size));
     return as_text(bytes);
 }

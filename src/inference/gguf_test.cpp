@@ -16,8 +16,8 @@ using testing::GgufBuilder;
 using testing::number_bytes;
 using testing::text_bytes;
 
-constexpr std::uint32_t kF32 = 0;
-constexpr std::uint32_t kQ4_0 = 2;
+constexpr std::uint32_t kTypeF32 = 0;
+constexpr std::uint32_t kTypeQ40 = 2;
 
 Result<ModelFile> read(std::string_view file) {
     return read_gguf(std::make_unique<MemorySource>("test.gguf", as_bytes(file)));
@@ -84,7 +84,7 @@ TEST_CASE("a small file is read: metadata of every type, tensors with their plac
         .pair("t.bytes", 9, number_bytes(0U) + number_bytes<std::uint64_t>(2) + "\x01\xff")
         .pair("t.floats", 9, number_bytes(6U) + number_bytes<std::uint64_t>(1) + number_bytes(2.5F))
         .zeros("first", {3, 2})
-        .tensor("second", {64, 2, 3}, kQ4_0, std::string(18 * 2 * 6, 'q'));
+        .tensor("second", {64, 2, 3}, kTypeQ40, std::string(std::size_t{18} * 2 * 6, 'q'));
     const std::string file = builder.build();
     const ModelFile model = accepted(file);
     const Metadata& metadata = model.metadata;
@@ -209,8 +209,9 @@ TEST_CASE("values of unknown types, booleans beyond 1 and arrays of arrays are r
 }
 
 TEST_CASE("the alignment must be a power of two from 8 to 1 MiB") {
-    for (const std::uint32_t alignment : {0U, 4U, 24U, 33U, 1U << 21})
+    for (const std::uint32_t alignment : {0U, 4U, 24U, 33U, 1U << 21}) {
         check_malformed(GgufBuilder().u32("general.alignment", alignment), "general.alignment is");
+    }
     GgufBuilder builder;
     builder.alignment = 64;
     builder.u32("general.alignment", 64).zeros("a", {1}).zeros("b", {1});
@@ -227,15 +228,15 @@ TEST_CASE("tensor names are 1 to 63 bytes and unique") {
 }
 
 TEST_CASE("shapes have 1 to 4 dimensions of at least 1 and a size that fits") {
-    check_malformed(GgufBuilder().tensor_at("a", {}, kF32, 0).u32("pad", 1).zeros("b", {64}),
+    check_malformed(GgufBuilder().tensor_at("a", {}, kTypeF32, 0).u32("pad", 1).zeros("b", {64}),
                     "0 dimensions");
     check_malformed(GgufBuilder().zeros("a", {1, 1, 1, 1, 1}), "5 dimensions");
-    check_malformed(GgufBuilder().tensor("a", {4, 0}, kF32, ""), "dimension 1 is 0");
-    check_malformed(GgufBuilder().tensor_at("a", {UINT64_MAX}, kF32, 0),
+    check_malformed(GgufBuilder().tensor("a", {4, 0}, kTypeF32, ""), "dimension 1 is 0");
+    check_malformed(GgufBuilder().tensor_at("a", {UINT64_MAX}, kTypeF32, 0),
                     "dimension 0 is 18446744073709551615");
     const std::uint64_t half = std::uint64_t{1} << 32;
-    check_malformed(GgufBuilder().tensor_at("a", {half, half}, kF32, 0), "overflows");
-    check_malformed(GgufBuilder().tensor_at("a", {half, half / 4}, kF32, 0), "overflows");
+    check_malformed(GgufBuilder().tensor_at("a", {half, half}, kTypeF32, 0), "overflows");
+    check_malformed(GgufBuilder().tensor_at("a", {half, half / 4}, kTypeF32, 0), "overflows");
 }
 
 TEST_CASE("types this build does not read are named") {
@@ -250,24 +251,24 @@ TEST_CASE("types this build does not read are named") {
 }
 
 TEST_CASE("rows hold whole blocks") {
-    check_malformed(GgufBuilder().tensor("a", {48}, kQ4_0, std::string(64, '\0')),
+    check_malformed(GgufBuilder().tensor("a", {48}, kTypeQ40, std::string(64, '\0')),
                     "rows of 48 values are no whole blocks of Q4_0");
     check_malformed(GgufBuilder().tensor("a", {128}, 12, std::string(144, '\0')),
                     "no whole blocks of Q4_K");
 }
 
 TEST_CASE("tensors lie aligned, inside the file and apart") {
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kF32, 4),
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kTypeF32, 4),
                     "not a multiple of 32");
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kF32, 256),
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kTypeF32, 256),
                     "passes the end of the file");
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kF32, UINT64_MAX - 31),
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kTypeF32, UINT64_MAX - 31),
                     "passes the end of the file");
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {9}, kF32, 224),
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {9}, kTypeF32, 224),
                     "passes the end of the file");
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kF32, 224),
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kTypeF32, 224),
                     "\"a\" and \"b\" overlap");
-    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kF32, 0), "overlap");
+    check_malformed(GgufBuilder().zeros("a", {64}).tensor_at("b", {1}, kTypeF32, 0), "overlap");
     GgufBuilder cut;
     cut.zeros("a", {64}).data_missing = 1;
     check_malformed(cut, "may be an incomplete download");
@@ -286,8 +287,10 @@ TEST_CASE("a file cut anywhere is refused") {
 
 TEST_CASE("a file that must be fetched reads the same in few requests") {
     std::vector<std::string> tokens;
-    for (int i = 0; i < 150000; ++i)
+    tokens.reserve(150000);
+    for (int i = 0; i < 150000; ++i) {
         tokens.push_back("token " + std::to_string(i));
+    }
     const std::string file = GgufBuilder()
                                  .texts("tokens", tokens)
                                  .text("long", std::string(5 << 20, 'x'))

@@ -37,11 +37,12 @@ Result<const Architecture*> find_architecture(const json::Value& config) {
         KWAAI_TRY(name, type.string());
     }
     const auto* const found = std::ranges::find(kArchitectures, name, by);
-    if (found == std::end(kArchitectures))
+    if (found == std::end(kArchitectures)) {
         return fail(Errc::unsupported,
                     "models of the architecture " + shown(name) +
                         " are not run; this build runs LlamaForCausalLM, MistralForCausalLM, "
                         "Qwen2ForCausalLM and Qwen3ForCausalLM");
+    }
     return found;
 }
 
@@ -109,14 +110,16 @@ Result<bool> Translator::flag(std::string_view member) const {
 }
 
 Result<void> Translator::refuse_unknown_features() const {
-    if (const auto quantisation = config_.given("quantization_config"))
+    if (const auto quantisation = config_.given("quantization_config")) {
         return fail(Errc::unsupported,
                     "config.json: weights quantised by a Python library (quantization_config); "
                     "use the original model or a GGUF file of it");
+    }
     if (const auto activation = config_.given("hidden_act")) {
         KWAAI_TRY(const std::string_view name, activation->string());
-        if (name != "silu" && name != "swish")
+        if (name != "silu" && name != "swish") {
             return fail(Errc::unsupported, "hidden_act " + shown(name) + "; only silu is run");
+        }
     }
     return {};
 }
@@ -184,16 +187,18 @@ Result<void> Translator::translate_scaling(const json::Value& scaling) {
     KWAAI_TRY(const std::string_view kind, type->string());
     if (old_type) {
         KWAAI_TRY(const std::string_view old_kind, old_type->string());
-        if (old_kind != kind)
+        if (old_kind != kind) {
             return fail(Errc::unsupported,
                         scaling.path() + ": type " + shown(old_kind) + " contradicts rope_type " +
                             shown(kind));
+        }
     }
     if (kind == "default") return {};
-    if (kind != "linear" && kind != "llama3" && kind != "yarn")
+    if (kind != "linear" && kind != "llama3" && kind != "yarn") {
         return fail(Errc::unsupported,
                     scaling.path() + ": rope scaling " + shown(kind) +
                         " is not supported; this build knows default, linear, llama3 and yarn");
+    }
     set("rope.scaling.type", std::string(kind));
     KWAAI_CHECKED(scaling.at("factor"));
     KWAAI_CHECKED(copy_number(scaling, "factor", "rope.scaling.factor"));
@@ -204,8 +209,9 @@ Result<void> Translator::translate_scaling(const json::Value& scaling) {
 
 Result<void> Translator::translate_llama3(const json::Value& scaling) {
     for (const std::string_view member :
-         {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"})
+         {"low_freq_factor", "high_freq_factor", "original_max_position_embeddings"}) {
         KWAAI_CHECKED(scaling.at(member));
+    }
     KWAAI_CHECKED(copy_number(scaling, "low_freq_factor", "rope.scaling.low_freq_factor"));
     KWAAI_CHECKED(copy_number(scaling, "high_freq_factor", "rope.scaling.high_freq_factor"));
     return copy_integer(
@@ -213,16 +219,19 @@ Result<void> Translator::translate_llama3(const json::Value& scaling) {
 }
 
 Result<void> Translator::translate_yarn(const json::Value& scaling) {
-    for (const std::string_view member : {"mscale", "mscale_all_dim"})
-        if (scaling.given(member))
+    for (const std::string_view member : {"mscale", "mscale_all_dim"}) {
+        if (scaling.given(member)) {
             return fail(
                 Errc::unsupported,
                 scaling.path() + ": YaRN with " + std::string(member) + " is not supported");
+        }
+    }
     if (const auto truncate = scaling.given("truncate")) {
         KWAAI_TRY(const bool is_truncated, truncate->boolean());
-        if (!is_truncated)
+        if (!is_truncated) {
             return fail(Errc::unsupported,
                         scaling.path() + ": YaRN without truncate is not supported");
+        }
     }
     KWAAI_CHECKED(
         copy_integer(config_, "max_position_embeddings", "rope.scaling.original_context_length"));

@@ -15,10 +15,11 @@ constexpr std::size_t kTextBytesMax = std::size_t{64} << 20;  // of a JSON file 
 constexpr std::size_t kShardsMax = 4096;
 
 Result<std::string> read_all(const ByteSource& source) {
-    if (source.size() > kTextBytesMax)
+    if (source.size() > kTextBytesMax) {
         return fail(Errc::limit_exceeded,
                     source.name() + " has " + std::to_string(source.size()) + " bytes; at most " +
                         std::to_string(kTextBytesMax) + " are read");
+    }
     std::string text(static_cast<std::size_t>(source.size()), '\0');
     KWAAI_CHECKED(source.read(0, std::as_writable_bytes(std::span(text))));
     return text;
@@ -48,16 +49,19 @@ Result<ShardMap> read_index(std::string_view text) {
     ShardMap shards;
     for (const json::Member entry : entries) {
         KWAAI_TRY(const std::string_view shard, entry.value.string());
-        if (!is_plain_file_name(shard))
+        if (!is_plain_file_name(shard)) {
             return fail(Errc::malformed, "weight_map names the file " + shown(shard));
+        }
         std::set<std::string>& tensors = shards[std::string(shard)];
-        if (std::optional<std::string> name = gguf_tensor_name(entry.key))
+        if (std::optional<std::string> name = gguf_tensor_name(entry.key)) {
             tensors.insert(std::move(*name));
+        }
     }
-    if (shards.size() > kShardsMax)
+    if (shards.size() > kShardsMax) {
         return fail(Errc::limit_exceeded,
                     std::to_string(shards.size()) + " shards; at most " +
                         std::to_string(kShardsMax) + " are read");
+    }
     return shards;
 }
 
@@ -67,13 +71,16 @@ Result<void> add_shard(ModelFile& model,
                        const std::set<std::string>& promised) {
     KWAAI_TRY(std::vector<TensorInfo> tensors, read_safetensors_header(*source, model.metadata));
     std::set<std::string_view> names;
-    for (const TensorInfo& tensor : tensors)
+    for (const TensorInfo& tensor : tensors) {
         names.insert(tensor.name);
-    for (const std::string& name : promised)
-        if (!names.contains(name))
+    }
+    for (const std::string& name : promised) {
+        if (!names.contains(name)) {
             return fail(Errc::malformed,
                         source->name() + ": tensor " + shown(name) +
                             ", which the index promises here, is missing");
+        }
+    }
     for (TensorInfo& tensor : tensors) {
         tensor.source = static_cast<std::uint32_t>(model.sources.size());
         model.tensors.push_back(std::move(tensor));
@@ -87,11 +94,12 @@ Result<void> open_weights(ModelFile& model, const std::string& directory, FileOp
     KWAAI_TRY(const std::optional<std::string> index, read_if_there(index_path, files));
     if (!index) {
         auto source = files.open(directory + "model.safetensors");
-        if (!source && source.error().code == Errc::not_found)
+        if (!source && source.error().code == Errc::not_found) {
             return fail(Errc::not_found,
                         directory +
                             ": neither model.safetensors nor model.safetensors.index.json "
                             "is there; PyTorch .bin files are not read");
+        }
         if (!source) return forward_error(source);
         return add_shard(model, std::move(*source), {});
     }
@@ -112,11 +120,12 @@ Result<ModelFile> open_hf_directory(const std::string& path, FileOpener& files) 
     ModelFile model;
     model.container = Container::safetensors;
     KWAAI_TRY(std::optional<std::string> config, read_if_there(directory + "config.json", files));
-    if (!config)
+    if (!config) {
         return fail(Errc::not_found,
                     directory +
                         ": no config.json; give a Hugging Face directory or the path of a "
                         ".gguf file");
+    }
     model.config_json = std::move(*config);
     Result<void> translated = read_hf_config(model.config_json, model.metadata);
     if (!translated) return forward_error(translated, directory + "config.json");
@@ -128,9 +137,10 @@ Result<ModelFile> open_hf_directory(const std::string& path, FileOpener& files) 
     model.tokenizer_config_json = std::move(settings).value_or("");
     // Newer directories keep the chat template in a file of its own.
     KWAAI_TRY(auto chat_template, read_if_there(directory + "chat_template.jinja", files));
-    if (chat_template)
+    if (chat_template) {
         model.metadata.values.insert_or_assign("tokenizer.chat_template",
                                                std::move(*chat_template));
+    }
     return model;
 }
 

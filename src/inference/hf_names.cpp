@@ -30,8 +30,8 @@ constexpr Pair kBlockParts[] = {
     {"mlp.down_proj", "ffn_down"},
 };
 
-template <std::size_t kSize>
-std::optional<std::string_view> translate(const Pair (&pairs)[kSize], std::string_view name) {
+template <std::size_t Size>
+std::optional<std::string_view> translate(const Pair (&pairs)[Size], std::string_view name) {
     const auto* const found = std::ranges::find(pairs, name, &Pair::hf);
     if (found == std::end(pairs)) return std::nullopt;
     return found->gguf;
@@ -68,8 +68,9 @@ std::optional<std::string> gguf_tensor_name(std::string_view name) {
     std::string_view inner = name;
     if (inner.starts_with(kModel)) inner.remove_prefix(kModel.size());
     if (const auto global = translate(kModelNames, inner)) return std::string(*global);
-    if (inner.starts_with(kLayers))
+    if (inner.starts_with(kLayers)) {
         if (auto block = block_name(inner.substr(kLayers.size()))) return block;
+    }
     return std::string(name);
 }
 

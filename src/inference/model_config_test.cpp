@@ -49,29 +49,36 @@ struct TinyModel {
     }
 
     void add_to_blocks(std::string_view part, std::string_view suffix, const Extents& ne) {
-        for (std::uint32_t block = 0; block < 2; ++block)
+        for (std::uint32_t block = 0; block < 2; ++block) {
             tensors[block_tensor(block, part, suffix)] = ne;
+        }
     }
 
     [[nodiscard]] std::string build() const {
         GgufBuilder builder;
         const std::string prefix = architecture + ".";
         if (!architecture.empty()) builder.text("general.architecture", architecture);
-        for (const auto& [key, value] : sizes)
+        for (const auto& [key, value] : sizes) {
             builder.u32(prefix + key, value);
-        for (const auto& [key, value] : numbers)
+        }
+        for (const auto& [key, value] : numbers) {
             builder.f32(prefix + key, value);
-        for (const auto& [key, value] : texts)
+        }
+        for (const auto& [key, value] : texts) {
             builder.text(prefix + key, value);
-        for (const auto& [key, value] : arrays)
+        }
+        for (const auto& [key, value] : arrays) {
             builder.pair(prefix + key, 9, value);
+        }
         if (!tokens.empty()) builder.texts("tokenizer.ggml.tokens", tokens);
-        for (const auto& [name, ne] : tensors)
+        for (const auto& [name, ne] : tensors) {
             builder.zeros(name, ne);
+        }
         if (!factors.empty()) {
             std::string data;
-            for (const float factor : factors)
+            for (const float factor : factors) {
                 data += testing::number_bytes(factor);
+            }
             builder.tensor("rope_freqs.weight", {factors.size()}, 0, data);
         }
         return builder.build();
@@ -106,8 +113,9 @@ void check_refused(const std::function<void(TinyModel&)>& change,
 std::string array_bytes(const std::vector<std::uint32_t>& values) {
     std::string bytes =
         testing::number_bytes(4U) + testing::number_bytes<std::uint64_t>(values.size());
-    for (const std::uint32_t value : values)
+    for (const std::uint32_t value : values) {
         bytes += testing::number_bytes(value);
+    }
     return bytes;
 }
 
@@ -231,10 +239,11 @@ TEST_CASE("missing keys and sizes out of range are refused by name") {
                             "embedding_length",
                             "feed_forward_length",
                             "context_length",
-                            "attention.head_count"})
+                            "attention.head_count"}) {
         check_refused([&](TinyModel& tiny) { tiny.sizes.erase(key); },
                       Errc::malformed,
                       std::string("llama.") + key + " is missing");
+    }
     check_refused([](TinyModel& tiny) { tiny.numbers.clear(); },
                   Errc::malformed,
                   "llama.attention.layer_norm_rms_epsilon is missing");
@@ -253,19 +262,22 @@ TEST_CASE("missing keys and sizes out of range are refused by name") {
         {"rope.dimension_count", 4},
         {"attention.key_length", 514},
     };
-    for (const auto& [key, value] : bad)
+    for (const auto& [key, value] : bad) {
         check_refused([&](TinyModel& tiny) { tiny.sizes[key] = value; },
                       Errc::malformed,
                       std::string("llama.") + key + " is " + std::to_string(value));
-    for (const float epsilon : {0.0F, 1.0F, -1.0F, __builtin_nanf("")})
+    }
+    for (const float epsilon : {0.0F, 1.0F, -1.0F, __builtin_nanf("")}) {
         check_refused(
             [&](TinyModel& tiny) { tiny.numbers["attention.layer_norm_rms_epsilon"] = epsilon; },
             Errc::malformed,
             "is not between 0 and 1");
-    for (const float base : {0.0F, 1.0F, -5.0F, __builtin_nanf(""), __builtin_inff()})
+    }
+    for (const float base : {0.0F, 1.0F, -5.0F, __builtin_nanf(""), __builtin_inff()}) {
         check_refused([&](TinyModel& tiny) { tiny.numbers["rope.freq_base"] = base; },
                       Errc::malformed,
                       "llama.rope.freq_base is");
+    }
 }
 
 TEST_CASE("heads must divide") {

@@ -12,10 +12,12 @@ constexpr std::size_t kShownBytes = 80;  // of a name in a message
 
 // The last component of a path without `extension`.
 std::string stem(std::string_view path, std::string_view extension) {
-    while (path.size() > 1 && path.ends_with('/'))
+    while (path.size() > 1 && path.ends_with('/')) {
         path.remove_suffix(1);
-    if (const auto slash = path.rfind('/'); slash != std::string_view::npos && path.size() > 1)
+    }
+    if (const auto slash = path.rfind('/'); slash != std::string_view::npos && path.size() > 1) {
         path.remove_prefix(slash + 1);
+    }
     if (path.ends_with(extension)) path.remove_suffix(extension.size());
     return std::string(path);
 }
@@ -50,8 +52,9 @@ std::string shown_shape(const std::vector<std::uint64_t>& shape) {
 Result<void> check_unique_names(const std::vector<TensorInfo>& tensors) {
     std::vector<std::string_view> names;
     names.reserve(tensors.size());
-    for (const TensorInfo& tensor : tensors)
+    for (const TensorInfo& tensor : tensors) {
         names.push_back(tensor.name);
+    }
     std::ranges::sort(names);
     const auto twice = std::ranges::adjacent_find(names);
     if (twice == names.end()) return {};
@@ -67,8 +70,10 @@ Result<std::optional<std::uint64_t>> Metadata::unsigned_integer(std::string_view
     const MetadataValue* value = find(key);
     if (value == nullptr) return std::nullopt;
     if (const auto* natural = std::get_if<std::uint64_t>(value)) return *natural;
-    if (const auto* integer = std::get_if<std::int64_t>(value); integer != nullptr && *integer >= 0)
+    if (const auto* integer = std::get_if<std::int64_t>(value);
+        integer != nullptr && *integer >= 0) {
         return static_cast<std::uint64_t>(*integer);
+    }
     return wrong_type(key, "an integer of at least 0");
 }
 
@@ -76,10 +81,12 @@ Result<std::optional<double>> Metadata::number(std::string_view key) const {
     const MetadataValue* value = find(key);
     if (value == nullptr) return std::nullopt;
     if (const auto* real = std::get_if<double>(value)) return *real;
-    if (const auto* natural = std::get_if<std::uint64_t>(value))
+    if (const auto* natural = std::get_if<std::uint64_t>(value)) {
         return static_cast<double>(*natural);
-    if (const auto* integer = std::get_if<std::int64_t>(value))
+    }
+    if (const auto* integer = std::get_if<std::int64_t>(value)) {
         return static_cast<double>(*integer);
+    }
     return wrong_type(key, "a number");
 }
 
@@ -117,9 +124,10 @@ Result<ModelFile> open_model(const std::string& path, FileOpener& files) {
         file.name = stem(path, "");
         return file;
     }
-    if (path.ends_with(".safetensors"))
+    if (path.ends_with(".safetensors")) {
         return fail(Errc::invalid_argument,
                     path + ": give the directory that holds this file and its config.json");
+    }
     KWAAI_TRY(ModelFile file, open_gguf(path, files));
     file.name = stem(path, ".gguf");
     return file;

@@ -119,7 +119,7 @@ TEST_CASE("a model is named after its file or directory") {
 }
 
 TEST_CASE("a split model is joined from any of its parts") {
-    FileMap files = three_parts();
+    const FileMap files = three_parts();
     for (const auto& [path, bytes] : files.files) {
         const ModelFile model = opened(path, files);
         CHECK(model.sources.size() == 3);
@@ -196,11 +196,12 @@ TEST_CASE("an index must keep its promises and stay in its directory") {
                   with_map(R"({"model.norm.weight":"a.safetensors"})"),
                   Errc::malformed,
                   "tensor \"output_norm.weight\", which the index promises here, is missing");
-    for (const char* bad : {"../b.safetensors", "/etc/passwd", "a\\\\b", "", "..", "x\\u0000y"})
+    for (const char* bad : {"../b.safetensors", "/etc/passwd", "a\\\\b", "", "..", "x\\u0000y"}) {
         check_refused("m",
                       with_map("{\"model.norm.weight\":\"" + std::string(bad) + "\"}"),
                       Errc::malformed,
                       "weight_map names the file");
+    }
     check_refused("m", with_map("[]"), Errc::malformed, "weight_map: expected an object");
     FileMap doubled = sharded_directory();
     doubled.files["m/a.safetensors"] = shard("model.norm.weight", 1);

@@ -18,8 +18,9 @@ constexpr float kFactorMax = 1e6F;
 class TensorList {
 public:
     explicit TensorList(const ModelFile& file) {
-        for (const TensorInfo& tensor : file.tensors)
+        for (const TensorInfo& tensor : file.tensors) {
             open_.emplace(tensor.name, &tensor);
+        }
     }
 
     /// The tensor, or null where the file has none of this name.
@@ -28,18 +29,20 @@ public:
         if (found == open_.end()) return nullptr;
         const TensorInfo* tensor = found->second;
         open_.erase(found);
-        if (tensor->shape != shape)
+        if (tensor->shape != shape) {
             return fail(Errc::malformed,
                         "tensor " + name + " has the shape " + shown_shape(tensor->shape) +
                             "; the configuration implies " + shown_shape(shape));
+        }
         return tensor;
     }
 
     Result<void> required(const std::string& name, const Shape& shape) {
         KWAAI_TRY(const TensorInfo* tensor, optional(name, shape));
-        if (tensor == nullptr)
+        if (tensor == nullptr) {
             return fail(Errc::malformed,
                         "tensor " + name + " " + shown_shape(shape) + " is missing");
+        }
         return {};
     }
 
@@ -99,11 +102,13 @@ Result<std::vector<float>> read_factors(const ModelFile& file, const TensorInfo&
     KWAAI_CHECKED(file.source_of(tensor).read(tensor.offset, bytes));
     std::vector<float> factors(static_cast<std::size_t>(tensor.shape.front()));
     tensor::dequantise(tensor.dtype, bytes, factors.size(), factors.data());
-    for (const float factor : factors)
-        if (!(factor >= kFactorMin && factor <= kFactorMax))
+    for (const float factor : factors) {
+        if (!(factor >= kFactorMin && factor <= kFactorMax)) {
             return fail(Errc::malformed,
                         "tensor rope_freqs.weight holds " + std::to_string(factor) +
                             "; 0.25 to 1e6 is allowed");
+        }
+    }
     return factors;
 }
 
@@ -116,13 +121,15 @@ Result<void> check_tensors(const ModelFile& file, ModelConfig& config) {
     KWAAI_CHECKED(tensors.required("output_norm.weight", {config.hidden}));
     KWAAI_TRY(const TensorInfo* head, tensors.optional("output.weight", matrix));
     KWAAI_TRY(const auto is_tied, file.metadata.boolean("hf.tie_word_embeddings"));
-    if (head == nullptr && !is_tied.value_or(true))
+    if (head == nullptr && !is_tied.value_or(true)) {
         return fail(Errc::malformed,
                     "tensor lm_head.weight is missing, though config.json says that the head is "
                     "not tied to the embedding");
+    }
     config.is_head_tied = head == nullptr || is_tied.value_or(false);
-    for (std::uint32_t block = 0; block < config.block_count; ++block)
+    for (std::uint32_t block = 0; block < config.block_count; ++block) {
         KWAAI_CHECKED(check_block(tensors, config, block));
+    }
     KWAAI_TRY(const TensorInfo* factors,
               tensors.optional("rope_freqs.weight", {config.rope.dimensions / 2}));
     if (factors != nullptr) {

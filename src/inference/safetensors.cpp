@@ -30,22 +30,26 @@ std::optional<tensor::Dtype> dtype_of(std::string_view name) {
 }
 
 Result<std::string> read_header_text(const ByteSource& source) {
-    if (source.size() < kPrefixBytes)
+    if (source.size() < kPrefixBytes) {
         return fail(Errc::malformed, "not a safetensors file: shorter than 8 bytes");
+    }
     std::uint64_t length = 0;
     KWAAI_CHECKED(source.read(0, std::as_writable_bytes(std::span(&length, 1))));
-    if (length > kHeaderBytesMax)
+    if (length > kHeaderBytesMax) {
         return fail(Errc::malformed,
                     "not a safetensors file: a header of " + std::to_string(length) +
                         " bytes; at most " + std::to_string(kHeaderBytesMax) + " are allowed");
-    if (length > source.size() - kPrefixBytes)
+    }
+    if (length > source.size() - kPrefixBytes) {
         return fail(Errc::malformed,
                     "truncated: the header has " + std::to_string(length) + " bytes, the file " +
                         std::to_string(source.size() - kPrefixBytes) + " after its length");
+    }
     std::string text(static_cast<std::size_t>(length), '\0');
     KWAAI_CHECKED(source.read(kPrefixBytes, std::as_writable_bytes(std::span(text))));
-    if (!text.starts_with('{'))
+    if (!text.starts_with('{')) {
         return fail(Errc::malformed, "not a safetensors file: its header is no JSON object");
+    }
     return text;
 }
 
@@ -55,16 +59,18 @@ Result<Entry> read_entry(const json::Member& member) {
     KWAAI_TRY(entry.dtype, dtype.string());
     KWAAI_TRY(const json::Value shape, member.value.at("shape"));
     KWAAI_TRY(const json::Array extents, shape.array());
-    if (extents.size() > kDimensionsMax)
+    if (extents.size() > kDimensionsMax) {
         return fail(Errc::unsupported,
                     "tensor " + shown(entry.name) + " has " + std::to_string(extents.size()) +
                         " dimensions; up to 4 are read");
+    }
     for (const json::Value value : extents) {
         KWAAI_TRY(const std::uint64_t extent, value.unsigned_integer());
-        if (extent < 1 || extent > kExtentMax)
+        if (extent < 1 || extent > kExtentMax) {
             return fail(Errc::unsupported,
                         "tensor " + shown(entry.name) + " has an extent of " +
                             std::to_string(extent) + "; 1 to 2^40 is read");
+        }
         entry.shape.push_back(extent);
     }
     KWAAI_TRY(const json::Value offsets, member.value.at("data_offsets"));
@@ -82,35 +88,40 @@ Result<Entry> read_entry(const json::Member& member) {
 Result<void> check_contiguous(const std::vector<Entry>& by_offset, std::uint64_t data_bytes) {
     std::uint64_t end = 0;
     for (const Entry& entry : by_offset) {
-        if (entry.begin != end)
+        if (entry.begin != end) {
             return fail(Errc::malformed,
                         "tensor " + shown(entry.name) + " begins at " +
                             std::to_string(entry.begin) + ", the one before it ends at " +
                             std::to_string(end));
+        }
         end = entry.end;
     }
-    if (end != data_bytes)
+    if (end != data_bytes) {
         return fail(Errc::malformed,
                     "the tensors take " + std::to_string(end) + " bytes, the file holds " +
                         std::to_string(data_bytes) +
                         " after its header; it may be an incomplete download");
+    }
     return {};
 }
 
 Result<TensorInfo> to_tensor(const Entry& entry, std::string name, std::uint64_t base) {
     const auto dtype = dtype_of(entry.dtype);
-    if (!dtype)
+    if (!dtype) {
         return fail(Errc::unsupported,
                     "tensor " + shown(entry.name) + " has the type " + shown(entry.dtype) +
                         "; F32, F16 and BF16 are read from safetensors");
+    }
     std::optional<std::uint64_t> bytes = tensor::block_bytes(*dtype);
-    for (std::size_t i = 0; bytes && i < entry.shape.size(); ++i)
+    for (std::size_t i = 0; bytes && i < entry.shape.size(); ++i) {
         bytes = checked_mul(*bytes, entry.shape[i]);
-    if (bytes != entry.end - entry.begin)
+    }
+    if (bytes != entry.end - entry.begin) {
         return fail(Errc::malformed,
                     "tensor " + shown(entry.name) + " " + shown_shape(entry.shape) + " of " +
                         std::string(tensor::to_string(*dtype)) + " does not take the " +
                         std::to_string(entry.end - entry.begin) + " bytes of its data_offsets");
+    }
     return TensorInfo{.name = std::move(name),
                       .dtype = *dtype,
                       .shape = entry.shape,

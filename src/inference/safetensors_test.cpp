@@ -171,8 +171,9 @@ TEST_CASE("Hugging Face names become GGUF names, with or without their prefix") 
                                         "model.layers.1.weight",
                                         "model.layers.1.mlp.up_proj.scale",
                                         "model.layers.x.mlp.up_proj.weight",
-                                        "blk.0.attn_q.weight"})
+                                        "blk.0.attn_q.weight"}) {
         CHECK(gguf_tensor_name(same) == same);
+    }
 }
 
 TEST_CASE("the planner's sample headers are read or refused as they should be") {

@@ -82,8 +82,9 @@ Result<double> Value::number() const {
 Result<std::int64_t> Value::integer() const {
     const Node& node = tape_->nodes[node_];
     if (node.type == NodeType::negative) return node.negative;
-    if (node.type == NodeType::natural && node.natural <= std::uint64_t{INT64_MAX})
+    if (node.type == NodeType::natural && node.natural <= std::uint64_t{INT64_MAX}) {
         return static_cast<std::int64_t>(node.natural);
+    }
     if (node.type == NodeType::real && node.real >= -kTwoTo63 && node.real < kTwoTo63) {
         const auto whole = static_cast<std::int64_t>(node.real);
         if (static_cast<double>(whole) == node.real) return whole;
@@ -129,8 +130,9 @@ std::optional<Value> Value::find(std::string_view key) const {
         if (found == last || tape_->text_of(*found) != key) return std::nullopt;
         return Value(tape_, *found + 1);
     }
-    for (const Member member : Object(*this))
+    for (const Member member : Object(*this)) {
         if (member.key == key) return member.value;
+    }
     return std::nullopt;
 }
 
@@ -157,10 +159,11 @@ std::string Value::path() const {
             const std::uint32_t value = is_object ? child + 1 : child;
             const std::uint32_t after = tape_->next(value);
             if (node_ < after) {
-                if (is_object)
+                if (is_object) {
                     append_key(path, tape_->text_of(child));
-                else
+                } else {
                     path += "[" + std::to_string(position) + "]";
+                }
                 at = value;
                 break;
             }

@@ -55,19 +55,22 @@ TEST_CASE("values have the kinds and contents that the text says") {
 TEST_CASE("members and elements come in document order") {
     const Document document = parsed(R"({"z":[3,[],{"q":0},"s"],"a":1,"m":2})");
     std::string keys;
-    for (const Member member : *document.root().object())
+    for (const Member member : *document.root().object()) {
         keys += member.key;
+    }
     CHECK(keys == "zam");
     std::string kinds;
-    for (const Value value : elements(*document.root().at("z")))
+    for (const Value value : elements(*document.root().at("z"))) {
         kinds += std::string(to_string(value.kind())) + ";";
+    }
     CHECK(kinds == "a number;an array;an object;a string;");
 }
 
 TEST_CASE("large objects are searched by key and iterated in order") {
     std::string text = "{";
-    for (int i = 999; i >= 0; --i)
+    for (int i = 999; i >= 0; --i) {
         text += "\"k" + std::to_string(i) + "\":" + std::to_string(i) + (i == 0 ? "}" : ",");
+    }
     const Document document = parsed(text);
     for (int i = 0; i < 1000; ++i) {
         const auto found = document.root().find("k" + std::to_string(i));
@@ -155,8 +158,9 @@ TEST_CASE("a key that stands twice is refused in small and in large objects") {
           "JSON: the key \"a\" stands twice in one object");
     CHECK(refused(R"([{"\u0061":1,"a":3}])").code == Errc::malformed);
     std::string large = "{";
-    for (int i = 0; i < 100; ++i)
+    for (int i = 0; i < 100; ++i) {
         large += "\"k" + std::to_string(i) + "\":0,";
+    }
     CHECK(refused(large + "\"k7\":1}").code == Errc::malformed);
     CHECK(parsed(large + "\"k\":1}").root().object()->size() == 101);
     CHECK(parsed(R"({"a":{"a":{"a":1}}})").root().object()->size() == 1);

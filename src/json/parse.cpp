@@ -1,7 +1,9 @@
 // The only file that sees the JSON library: its event parser feeds a tape.
+// NOLINTBEGIN(readability-identifier-naming): the library chose these names.
 #define JSON_NOEXCEPTION
 #define JSON_NO_IO
 #define JSON_USE_IMPLICIT_CONVERSIONS 0
+// NOLINTEND(readability-identifier-naming)
 #include <algorithm>
 #include <optional>
 
@@ -21,9 +23,11 @@ constexpr std::size_t kShownBytes = 160;                     // of a message abo
 // The library's sentence without its own prefix ("[json.exception...] parse error at line 1,
 // column 2: "), short, and valid UTF-8 whatever the text held.
 std::string shown(std::string_view what) {
-    if (const auto column = what.find("column "); column != std::string_view::npos)
-        if (const auto colon = what.find(": ", column); colon != std::string_view::npos)
+    if (const auto column = what.find("column "); column != std::string_view::npos) {
+        if (const auto colon = what.find(": ", column); colon != std::string_view::npos) {
             what.remove_prefix(colon + 2);
+        }
+    }
     std::string text = replace_invalid_utf8(what.substr(0, kShownBytes));
     if (what.size() > kShownBytes) text += "...";
     return text;
@@ -153,8 +157,9 @@ private:
     [[nodiscard]] SortKey sort_key(std::uint32_t node) const {
         const std::string_view text = tape_.text_of(node);
         std::uint64_t head = 0;
-        for (std::size_t i = 0; i < 8; ++i)
+        for (std::size_t i = 0; i < 8; ++i) {
             head = head << 8 | (i < text.size() ? static_cast<unsigned char>(text[i]) : 0U);
+        }
         return {head, node};
     }
 
@@ -163,8 +168,9 @@ private:
     bool index_keys(std::uint32_t object) {
         sort_keys_.clear();
         const std::uint32_t end = tape_.nodes[object].container.end;
-        for (std::uint32_t node = object + 1; node < end; node = tape_.next(node + 1))
+        for (std::uint32_t node = object + 1; node < end; node = tape_.next(node + 1)) {
             sort_keys_.push_back(sort_key(node));
+        }
         std::ranges::sort(sort_keys_, [&](const SortKey& a, const SortKey& b) {
             if (a.head != b.head) return a.head < b.head;
             return tape_.text_of(a.node) < tape_.text_of(b.node);
@@ -181,8 +187,9 @@ private:
         }
         if (container(object).size <= Tape::kSmallObject) return true;
         container(object).order = static_cast<std::uint32_t>(tape_.order.size());
-        for (const SortKey& key : sort_keys_)
+        for (const SortKey& key : sort_keys_) {
             tape_.order.push_back(key.node);
+        }
         return true;
     }
 
@@ -197,17 +204,20 @@ private:
 
 Result<Document> parse(std::string_view text, Limits limits) {
     const std::size_t text_bytes_max = std::min(limits.text_bytes_max, kTextBytesMax);
-    if (text.size() > text_bytes_max)
+    if (text.size() > text_bytes_max) {
         return fail(Errc::limit_exceeded,
                     "JSON of " + std::to_string(text.size()) + " bytes; at most " +
                         std::to_string(text_bytes_max) + " are read");
+    }
     // The library takes NUL for the end of the text and would ignore what follows.
-    if (const auto nul = text.find('\0'); nul != std::string_view::npos)
+    if (const auto nul = text.find('\0'); nul != std::string_view::npos) {
         return fail(Errc::malformed, "not JSON at byte " + std::to_string(nul) + ": a NUL byte");
+    }
     auto tape = std::make_unique<Tape>();
     TapeBuilder builder(*tape, limits);
-    if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder))
+    if (!nlohmann::json::sax_parse(text.begin(), text.end(), &builder)) {
         return std::unexpected<Error>(builder.take_error());
+    }
     return Document(std::move(tape));
 }
 

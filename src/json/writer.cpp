@@ -151,15 +151,17 @@ Writer& Writer::value(const Value& parsed) {
 
 Writer& Writer::elements(const Array& array) {
     begin_array();
-    for (const Value element : array)
+    for (const Value element : array) {
         value(element);
+    }
     return end();
 }
 
 Writer& Writer::members(const Object& object) {
     begin_object();
-    for (const Member member : object)
+    for (const Member member : object) {
         key(member.key).value(member.value);
+    }
     return end();
 }
 

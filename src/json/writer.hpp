@@ -34,12 +34,13 @@ public:
 
     template <std::integral T>
     Writer& value(T number) {
-        if constexpr (std::same_as<T, bool>)
+        if constexpr (std::same_as<T, bool>) {
             return literal(number ? "true" : "false");
-        else if constexpr (std::signed_integral<T>)
+        } else if constexpr (std::signed_integral<T>) {
             return signed_integer(number);
-        else
+        } else {
             return unsigned_integer(number);
+        }
     }
 
     template <class T>

@@ -59,8 +59,9 @@ public:
     GgufBuilder& texts(std::string_view key, const std::vector<std::string>& values) {
         std::string bytes =
             number_bytes(std::uint32_t{8}) + number_bytes<std::uint64_t>(values.size());
-        for (const std::string& value : values)
+        for (const std::string& value : values) {
             bytes += text_bytes(value);
+        }
         return pair(key, 9, bytes);
     }
 
@@ -79,8 +80,9 @@ public:
     /// An F32 tensor of zeros.
     GgufBuilder& zeros(std::string_view name, const std::vector<std::uint64_t>& ne) {
         std::size_t count = 1;
-        for (const std::uint64_t extent : ne)
+        for (const std::uint64_t extent : ne) {
             count *= static_cast<std::size_t>(extent);
+        }
         return tensor(name, ne, 0, std::string(count * sizeof(float), '\0'));
     }
 
@@ -90,8 +92,9 @@ public:
                            std::uint32_t type,
                            std::uint64_t offset) {
         tensors_ += text_bytes(name) + number_bytes(static_cast<std::uint32_t>(ne.size()));
-        for (const std::uint64_t extent : ne)
+        for (const std::uint64_t extent : ne) {
             tensors_ += number_bytes(extent);
+        }
         tensors_ += number_bytes(type) + number_bytes(offset);
         ++tensors_written_;
         return *this;
