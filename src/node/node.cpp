@@ -19,15 +19,16 @@ std::uint64_t system_random() {
 }
 
 /// Texts replay between programs of equal fingerprints: the arithmetic is part of it.
-std::string fingerprint(const std::string& version) {
-    return "kwaai-" + version + "-a" + std::to_string(kernels::kArithmeticId);
+std::string fingerprint(const std::string& version, const engine::Engine& engine) {
+    return "kwaai-" + version + "-a" + std::to_string(engine.stats().arithmetic_id);
 }
 
-api::OpenaiOptions openai_options(const std::string& version) {
-    return {
-        .fingerprint = fingerprint(version), .random_seed = system_random(), .unix_seconds = [] {
-            return static_cast<std::int64_t>(std::time(nullptr));
-        }};
+api::OpenaiOptions openai_options(const std::string& version, const engine::Engine& engine) {
+    return {.fingerprint = fingerprint(version, engine),
+            .random_seed = system_random(),
+            .unix_seconds = [] {
+                return static_cast<std::int64_t>(std::time(nullptr));
+            }};
 }
 
 }  // namespace
