@@ -55,7 +55,8 @@ TEST_CASE("values have the kinds and contents that the text says") {
 TEST_CASE("members and elements come in document order") {
     const Document document = parsed(R"({"z":[3,[],{"q":0},"s"],"a":1,"m":2})");
     std::string keys;
-    for (const Member member : *document.root().object()) {
+    const Object members = *document.root().object();
+    for (const Member member : members) {
         keys += member.key;
     }
     CHECK(keys == "zam");
