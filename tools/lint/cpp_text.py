@@ -12,7 +12,7 @@ def repository_files(root: pathlib.Path) -> list[pathlib.Path]:
     if listing.returncode == 0:
         paths = [root / name for name in listing.stdout.split("\0") if name]
     else:
-        paths = [path for path in root.rglob("*") if "build" not in path.relative_to(root).parts]
+        paths = [path for path in root.rglob("*") if not {"build", ".git"} & set(path.relative_to(root).parts)]
     return sorted(path for path in set(paths) if path.is_file())
 
 
