@@ -186,6 +186,58 @@ TEST_CASE(
     });
 }
 
+TEST_CASE("a handler that would wait for a client that has already gone is cancelled at once") {
+    World world;
+    world.converse([](World& w, Stream& client) -> Task<void> {
+        co_await send(client, get("/think"));
+        client.close();
+        co_await testing::let_others_run();
+        CHECK(w.handler.log == Log{"GET /think", "cancelled /think"});
+    });
+    CHECK(world.seconds() == 0.0);
+}
+
+TEST_CASE("after a write has failed nothing more is written") {
+    World world(Limits(), StreamPairOptions{.seed = 0, .capacity = 300});
+    world.converse([](World& w, Stream& client) -> Task<void> {
+        co_await send(client, get("/stubborn"));
+        co_await w.simulation.clock().sleep_for(31s);
+        CHECK(w.server.stats().connections == 0);
+        const std::string answer = co_await read_all(client);
+        CHECK(answer.size() == 300);
+        client.close();
+    });
+    CHECK(world.handler.last_error == "the client is gone");
+}
+
+TEST_CASE("what one request's body took of the common limit is given back") {
+    World world({.bodies_bytes_max = 100});
+    world.converse([](World& w, Stream& client) -> Task<void> {
+        const std::string body(60, 'a');
+        const std::string request =
+            "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 60\r\n\r\n" + body;
+        co_await send(client, request);
+        (void)co_await read_until(client, body);
+        // A connection that rests keeps nothing from the others.
+        testing::StreamPair other = testing::make_stream_pair();
+        static constexpr auto both = [](io::TaskGroup& group,
+                                        World& all,
+                                        testing::StreamPair& pair,
+                                        const std::string& text) -> Task<void> {
+            static constexpr auto serving = [](Server& server, std::unique_ptr<Stream> stream) {
+                return server.serve_connection(std::move(stream));
+            };
+            group.spawn(serving, std::ref(all.server), std::move(pair.server));
+            co_await send(*pair.client, text);
+            const std::string answer = co_await read_until(*pair.client, std::string(60, 'a'));
+            CHECK(answer.starts_with("HTTP/1.1 200 OK\r\n"));
+            pair.client->close();
+        };
+        co_await io::with_group(both, std::ref(w), std::ref(other), std::cref(request));
+        client.close();
+    });
+}
+
 TEST_CASE("a header value with a line end is not sent") {
     World world;
     world.converse([](World&, Stream& client) -> Task<void> {

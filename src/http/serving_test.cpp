@@ -107,19 +107,28 @@ TEST_CASE("stopping closes idle connections and the listener at once") {
     CHECK(world.seconds() == 0.0);
 }
 
-TEST_CASE("stopping lets running exchanges finish, and says that the connection ends") {
+TEST_CASE(
+    "stopping lets begun requests and running exchanges finish, and says that the connection "
+    "ends") {
     World world;
     const Result<> outcome = play(world, [](World& w, MemoryListener& listener) -> Task<void> {
         const auto client = listener.connect();
         co_await send(*client, get("/stream"));
         (void)co_await read_until(*client, "chunk 0\n");
+        const auto late = listener.connect();
+        co_await send(*late, "GET /hel");
+        co_await testing::let_others_run();
         w.server.stop(10s);
         const std::string rest = co_await read_all(*client);
         CHECK(rest.ends_with("chunk 1\n\r\n0\r\n\r\n"));
+        co_await send(*late, "lo HTTP/1.1\r\nHost: a\r\n\r\n");
+        const std::string last = co_await read_all(*late);
+        CHECK(last.contains("\r\nConnection: close\r\n"));
+        CHECK(last.ends_with("hello"));
     });
     CHECK(outcome.has_value());
     CHECK(world.seconds() < 3.0);
-    CHECK(world.handler.log == Log{"GET /stream"});
+    CHECK(world.handler.log == Log{"GET /stream", "GET /hello"});
 }
 
 TEST_CASE("exchanges that outlast the grace are cancelled") {
@@ -130,6 +139,7 @@ TEST_CASE("exchanges that outlast the grace are cancelled") {
         co_await testing::let_others_run();
         w.server.stop(1h);
         w.server.stop(10s);
+        w.server.stop(2h);
         const std::string nothing = co_await read_all(*client);
         CHECK(nothing.empty());
     });

@@ -11,6 +11,8 @@ io::Task<void> WorldHandler::stream(Exchange& exchange, int chunks) {
     Result<> sent = co_await exchange.start_stream(200, "text/event-stream");
     for (int i = 0; sent && i < chunks; ++i) {
         if (i > 0) co_await clock_.sleep_for(1s);
+        sent = co_await exchange.write_chunk("");  // must not look like the end
+        if (!sent) break;
         const std::string text = "chunk " + std::to_string(i) + "\n";
         sent = co_await exchange.write_chunk(text);
     }
@@ -36,6 +38,12 @@ io::Task<void> WorldHandler::handle(const Request& request, Exchange& exchange) 
     if (request.path == "/echo") sent = co_await exchange.respond(200, "text/plain", request.body);
     if (request.path == "/stream") co_await stream(exchange, 2);
     if (request.path == "/forever") co_await stream(exchange, 1'000'000);
+    if (request.path == "/stubborn") {
+        sent = co_await exchange.start_stream(200, "text/plain");
+        const std::string text(1000, 'x');
+        for (int i = 0; i < 5; ++i)
+            sent = co_await exchange.write_chunk(text);
+    }
     if (request.path == "/think") co_await clock_.sleep_for(1h);
     if (request.path == "/empty") sent = co_await exchange.respond(204, "", "");
     if (request.path == "/throw") {

@@ -14,8 +14,9 @@
 
 namespace kwaai::http {
 
-/// Answers by path: /hello, /echo, /stream (two chunks, a second apart), /forever (a chunk a
-/// second), /think (waits an hour), /silent, /throw, /inject (a header with a line end), /closed.
+/// Answers by path: /hello, /echo, /empty, /stream (two chunks, a second apart), /forever (a chunk
+/// a second), /stubborn (writes on after errors), /think (waits an hour), /throw, /inject (a header
+/// with a line end); anything else not at all.
 class WorldHandler final : public Handler {
 public:
     explicit WorldHandler(io::Clock& clock) : clock_(clock) {}
