@@ -30,6 +30,8 @@ fi
 now=$(mktemp "$folder/.begun.XXXXXX")
 trap 'rm -f "$now"' EXIT
 export NINJA_STATUS="[%f/%t] "
+# Clones in other folders share what ccache has.
+export CCACHE_BASEDIR=$PWD CCACHE_NOHASHDIR=1
 if [ ${#quiet[@]} -gt 0 ]; then
   cmake --build "$folder" "${quiet[@]}" | sed '/no work to do/d' >&2
 else

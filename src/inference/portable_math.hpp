@@ -19,7 +19,7 @@ struct SineCosine {
     double cosine;
 };
 
-/// Both of `angle` radians, |angle| <= 2^24, absolute error below 1e-15.
+/// Both of `angle` radians, |angle| <= 2^22, absolute error below 1e-15.
 [[nodiscard]] SineCosine portable_sine_cosine(double angle);
 
 }  // namespace kwaai::inference
