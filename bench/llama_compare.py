@@ -52,16 +52,26 @@ def cpu_name() -> str:
     return "unknown CPU"
 
 
+def measure_round(kwaai: str, llama: str, common: tuple, is_ours_first: bool) -> tuple[dict, dict]:
+    """Both programs once; who begins alternates, so that neither always finds the cooler machine."""
+    if is_ours_first:
+        ours = kwaai_speeds(kwaai, *common)
+        return ours, llama_speeds(llama, *common)
+    theirs = llama_speeds(llama, *common)
+    return kwaai_speeds(kwaai, *common), theirs
+
+
 def compare(arguments: argparse.Namespace, kwaai: str, llama: str) -> None:
-    print(f"{cpu_name()}, {os.cpu_count()} cores; load {os.getloadavg()[0]:.1f}; {arguments.rounds} rounds; tokens/s, medians")
+    load = os.getloadavg()[0]
+    print(f"{cpu_name()}, {os.cpu_count()} cores; load {load:.1f}; {arguments.rounds} rounds; tokens/s, medians")
+    if load > 0.5:
+        print("Other programs are running: these ratios say how each shares the machine, not how fast it is.")
     print(f"| {'model':<40} | threads | test  | {'kwaai':>8} | {'llama.cpp':>9} | ratio | lowest and highest ratio |")
     print(f"|{'-' * 42}|---------|-------|{'-' * 9}:|{'-' * 10}:|------:|-------------------------:|")
     for model in arguments.models:
         for threads in arguments.threads:
-            rounds: list[tuple[dict[str, float], dict[str, float]]] = []
-            for _ in range(arguments.rounds):
-                common = (model, threads, arguments.prompt, arguments.generate)
-                rounds.append((kwaai_speeds(kwaai, *common), llama_speeds(llama, *common)))
+            common = (model, threads, arguments.prompt, arguments.generate)
+            rounds = [measure_round(kwaai, llama, common, is_ours_first=i % 2 == 0) for i in range(arguments.rounds)]
             for test in rounds[0][0]:
                 ours = [round_[0][test] for round_ in rounds]
                 theirs = [round_[1][test] for round_ in rounds]
