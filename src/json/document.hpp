@@ -200,6 +200,6 @@ private:
 /// the byte offset: syntax, invalid UTF-8, a duplicate key (taking the first or the last would let
 /// two readers of one text disagree), a number beyond double. `Errc::limit_exceeded`: text, values
 /// or depth. Cost O(n log n) in the members of the largest object, else O(n).
-Result<Document> parse(std::string_view text, Limits limits = {});
+Result<Document> parse(std::string_view text, Limits limits = Limits());
 
 }  // namespace kwaai::json
