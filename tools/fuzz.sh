@@ -7,7 +7,7 @@ trap 'echo >&2; exit 130' INT
 
 seconds=${1:-300}
 shift || true
-tools/build.sh fuzz
+tools/build.sh fuzz fuzz_targets
 mapfile -t targets < <(grep . build/fuzz/fuzz_targets.txt | while read -r path; do
   if [ $# -eq 0 ] || [[ " $* " == *" ${path##*/} "* ]]; then echo "$path"; fi
 done)
