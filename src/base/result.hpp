@@ -59,6 +59,8 @@ template <class T>
 
 }  // namespace kwaai
 
+// The names with a trailing underscore are for the macros below alone; parentheses would break
+// declarations. NOLINTBEGIN(readability-identifier-naming,bugprone-macro-parentheses)
 #define KWAAI_CAT_(a, b) a##b
 #define KWAAI_CAT(a, b) KWAAI_CAT_(a, b)
 #define KWAAI_TRY_IMPL_(ret, decl, expr, tmp)              \
@@ -84,3 +86,4 @@ template <class T>
 #define KWAAI_CHECKED(expr) KWAAI_CHECKED_IMPL_(expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
 #define KWAAI_CO_CHECKED(expr) \
     KWAAI_TRY_VOID_IMPL_(co_return, expr, KWAAI_CAT(kwaai_try_, __COUNTER__))
+// NOLINTEND(readability-identifier-naming,bugprone-macro-parentheses)

@@ -9,7 +9,7 @@
 #include "cli/terminal.hpp"
 #include "engine/engine.hpp"
 
-namespace CLI {
+namespace CLI {  // NOLINT(readability-identifier-naming): the library's
 class App;
 }
 

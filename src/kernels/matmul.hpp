@@ -30,6 +30,8 @@ enum class Format : std::uint8_t {
     f32,  ///< [k][16] floats
 };
 
+// Named as GGUF names the types.
+// NOLINTBEGIN(readability-identifier-naming)
 struct Q4_0 {
     std::uint16_t d[2][16];
     std::uint8_t q[8][64];
@@ -67,6 +69,8 @@ struct Q6_K {
         } v[4];
     } part[4];
 };
+
+// NOLINTEND(readability-identifier-naming)
 
 /// 32 k of a panel with everything unpacked: what a product over many rows reads, and the record of
 /// Format::u6. `second` is the addend per block (q4_1, q4_k, u6) or the scale of the second 16 k
