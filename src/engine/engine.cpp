@@ -219,7 +219,8 @@ Engine::~Engine() {
     impl_->thread.join();
 }
 
-Result<std::unique_ptr<Engine>> Engine::load(const std::string& path, EngineOptions options) {
+Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
+                                             const EngineOptions& options) {
     if (options.threads > kThreadsMax)
         return fail(Errc::invalid_argument,
                     std::to_string(options.threads) + " threads are too many: at most " +

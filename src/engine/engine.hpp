@@ -83,7 +83,8 @@ class Engine {
 public:
     /// Loads a GGUF file or a Hugging Face directory. Errors of open_model and read_config;
     /// `limit_exceeded` when the machine has not enough memory (says how much is wanted).
-    static Result<std::unique_ptr<Engine>> load(const std::string& path, EngineOptions options);
+    static Result<std::unique_ptr<Engine>> load(const std::string& path,
+                                                const EngineOptions& options);
 
     Engine(const Engine&) = delete;
     Engine& operator=(const Engine&) = delete;

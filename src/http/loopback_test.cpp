@@ -64,13 +64,13 @@ Task<void> serve_all(Server& server, io::Listener& listener) {
 Task<void> stage(Loop& loop, SocketHandler& handler, io::Listener& listener, Scene act) {
     Server server(loop.clock(), handler, Limits());
     const Result<io::Address> address = io::parse_address(listener.local_address());
-    static constexpr auto body = [](TaskGroup& inner,
-                                    Server& serving,
-                                    io::Listener& on,
-                                    Loop& where,
-                                    SocketHandler& how,
-                                    const io::Address& at,
-                                    Scene scene) -> Task<void> {
+    static const auto body = [](TaskGroup& inner,
+                                Server& serving,
+                                io::Listener& on,
+                                Loop& where,
+                                SocketHandler& how,
+                                const io::Address& at,
+                                Scene scene) -> Task<void> {
         inner.spawn(serve_all, std::ref(serving), std::ref(on));
         co_await scene(where, how, at);
         serving.stop(10s);
@@ -96,7 +96,7 @@ void play(Scene scene) {
 }  // namespace
 
 TEST_CASE("loopback: a hundred clients at the same time are all answered") {
-    static constexpr auto ask =
+    static const auto ask =
         [](Loop& loop, const io::Address& address, int& answered) -> Task<void> {
         const auto stream = co_await io::connect_tcp(loop, address);
         REQUIRE(stream.has_value());
@@ -111,7 +111,7 @@ TEST_CASE("loopback: a hundred clients at the same time are all answered") {
         ++answered;
     };
     play([](Loop& loop, SocketHandler&, const io::Address& address) -> Task<void> {
-        static constexpr auto all =
+        static const auto all =
             [](TaskGroup& group, Loop& where, const io::Address& at, int& count) -> Task<void> {
             for (int i = 0; i < 100; ++i)
                 group.spawn(ask, std::ref(where), std::cref(at), std::ref(count));

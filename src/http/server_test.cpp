@@ -46,13 +46,13 @@ TEST_CASE("pipelined requests, split anywhere, are answered in order") {
         CAPTURE(i);
         World world(Limits(), StreamPairOptions{.seed = seed + i, .capacity = 64});
         world.converse([](World& w, Stream& client) -> Task<void> {
-            static constexpr auto ask = [](Stream& to) -> Task<void> {
+            static const auto ask = [](Stream& to) -> Task<void> {
                 co_await send(to,
                               get("/hello") +
                                   "POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc" +
                                   get("/stream") + get("/hello", "Connection: close\r\n"));
             };
-            static constexpr auto both =
+            static const auto both =
                 [](io::TaskGroup& group, Stream& stream, std::string& text) -> Task<void> {
                 group.spawn(ask, std::ref(stream));
                 text = co_await read_all(stream);
@@ -220,11 +220,11 @@ TEST_CASE("what one request's body took of the common limit is given back") {
         (void)co_await read_until(client, body);
         // A connection that rests keeps nothing from the others.
         testing::StreamPair other = testing::make_stream_pair();
-        static constexpr auto both = [](io::TaskGroup& group,
-                                        World& all,
-                                        testing::StreamPair& pair,
-                                        const std::string& text) -> Task<void> {
-            static constexpr auto serving = [](Server& server, std::unique_ptr<Stream> stream) {
+        static const auto both = [](io::TaskGroup& group,
+                                    World& all,
+                                    testing::StreamPair& pair,
+                                    const std::string& text) -> Task<void> {
+            static const auto serving = [](Server& server, std::unique_ptr<Stream> stream) {
                 return server.serve_connection(std::move(stream));
             };
             group.spawn(serving, std::ref(all.server), std::move(pair.server));

@@ -22,15 +22,15 @@ using Scene = Task<void> (*)(World& world, MemoryListener& listener);
 
 // Runs Server::serve on a memory listener while `scene` plays; the scene stops the server.
 Result<> play(World& world, Scene scene) {
-    static constexpr auto serving =
+    static const auto serving =
         [](World& w, MemoryListener& listener, Result<>& outcome) -> Task<void> {
         outcome = co_await w.server.serve(listener);
     };
-    static constexpr auto body = [](io::TaskGroup& group,
-                                    World& w,
-                                    MemoryListener& listener,
-                                    Result<>& outcome,
-                                    Scene act) -> Task<void> {
+    static const auto body = [](io::TaskGroup& group,
+                                World& w,
+                                MemoryListener& listener,
+                                Result<>& outcome,
+                                Scene act) -> Task<void> {
         group.spawn(serving, std::ref(w), std::ref(listener), std::ref(outcome));
         co_await act(w, listener);
     };

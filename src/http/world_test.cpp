@@ -60,10 +60,10 @@ io::Task<void> WorldHandler::handle(const Request& request, Exchange& exchange) 
 }
 
 void World::converse(Conversation conversation) {
-    static constexpr auto serving = [](Server& own, std::unique_ptr<io::Stream> stream) {
+    static const auto serving = [](Server& own, std::unique_ptr<io::Stream> stream) {
         return own.serve_connection(std::move(stream));
     };
-    static constexpr auto body =
+    static const auto body =
         [](io::TaskGroup& group, World& world, Conversation talk) -> io::Task<void> {
         testing::StreamPair pair = testing::make_stream_pair(world.options);
         group.spawn(serving, std::ref(world.server), std::move(pair.server));

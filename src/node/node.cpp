@@ -52,7 +52,7 @@ struct Node::Parts {
     http::Server server;
 };
 
-Result<std::unique_ptr<Node>> Node::start(io::Loop& loop, NodeOptions options) {
+Result<std::unique_ptr<Node>> Node::start(io::Loop& loop, const NodeOptions& options) {
     KWAAI_TRY(auto listener, io::listen_tcp(loop, options.http));
     KWAAI_TRY(auto engine, engine::Engine::load(options.model_path, options.engine));
     auto parts = std::make_unique<Parts>(loop, std::move(listener), std::move(engine), options);

@@ -25,7 +25,7 @@ class Node {
 public:
     /// Takes the port, so that a taken one is told before anything is loaded, then loads the model
     /// (blocks; connections wait meanwhile). Errors of io::listen_tcp and Engine::load.
-    static Result<std::unique_ptr<Node>> start(io::Loop& loop, NodeOptions options);
+    static Result<std::unique_ptr<Node>> start(io::Loop& loop, const NodeOptions& options);
 
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;

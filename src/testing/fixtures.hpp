@@ -30,6 +30,7 @@ namespace kwaai::testing {
 
 /// Declares `name` as the path of a fixture, or ends the test case with a line that says what was
 /// skipped.
+// NOLINTBEGIN(bugprone-macro-parentheses): `name` is what is declared
 #define KWAAI_FIXTURE(name, relative)                                             \
     const auto name##_found = ::kwaai::testing::fixture(relative);                \
     if (!name##_found) {                                                          \
@@ -37,3 +38,4 @@ namespace kwaai::testing {
         return;                                                                   \
     }                                                                             \
     const std::string& name = *name##_found
+// NOLINTEND(bugprone-macro-parentheses)
