@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # clang-tidy 19 on the C++ sources that changed: tools/lint/tidy.sh [BASE]
 # BASE defaults to the merge base with origin/main, or where that is HEAD itself, the last commit older than a day; with no such
-# commit every source is checked. Stops starting new files after TIDY_SECONDS (600) and names those it did not reach.
+# commit there is nothing that changed. Stops starting new files after TIDY_SECONDS (600) and names those it did not reach.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -13,11 +13,11 @@ base=${1:-$(git merge-base HEAD origin/main 2>/dev/null || true)}
 if [ -z "$base" ] || [ "$(git rev-parse "$base^{commit}")" = "$(git rev-parse HEAD)" ]; then
   base=$(git rev-list -1 --before='24 hours ago' HEAD)
 fi
-if [ -n "$base" ]; then
-  changed=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.[ch]pp' 'apps/*.cpp')
-else
-  changed=$(git ls-files -- 'src/*.[ch]pp' 'apps/*.cpp')
+if [ -z "$base" ]; then
+  echo "tidy: no commit to compare with; tools/lint/tidy.sh BASE checks what changed since BASE"
+  exit 0
 fi
+changed=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.[ch]pp' 'apps/*.cpp')
 
 # A changed header is seen through the source beside it. Newest first: what is reached in time is what matters most.
 files=()
