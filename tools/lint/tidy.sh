@@ -39,9 +39,15 @@ check_one() {
   report=$work/${file//\//_}
   if [ "$(date +%s)" -ge "$deadline" ]; then
     echo "$file" >>"$work/not_reached"
-  elif ! clang-tidy-19 --quiet -p build/dev "$file" >"$report" 2>"$report.errors"; then
+    return
+  fi
+  # The analyser follows calls into libraries; what it says of their headers is not ours to mend.
+  local status=0 ours
+  clang-tidy-19 --quiet -p build/dev "$file" >"$report" 2>"$report.errors" || status=$?
+  ours=$(grep -E "^$PWD/(src|apps)/[^ ]*: (warning|error):" "$report" || true)
+  if [ -n "$ours" ] || { [ $status -ne 0 ] && ! grep -qE '^/[^ ]*: (warning|error):' "$report"; }; then
     echo "$file" >>"$work/failed"
-    grep -E 'warning:|error:|note:' "$report" || cat "$report.errors"
+    if [ -n "$ours" ]; then echo "${ours//$PWD\//}"; else cat "$report.errors"; fi
   fi
 }
 export -f check_one
