@@ -186,7 +186,7 @@ TEST_CASE("the template comes from the metadata, tokenizer_config.json or the vo
     directory.tokenizer_config_json = R"({"chat_template": null})";
     directory.tokenizer_json = R"({"content": "<|im_start|>"})";
     CHECK(ChatTemplate::from_model(directory)->name() == "chatml");
-    directory.tokenizer_config_json = "{";
+    directory.tokenizer_config_json = "{\"chat_template\"";
     CHECK(ChatTemplate::from_model(directory).error().code == Errc::malformed);
     directory.tokenizer_config_json = R"({"chat_template": 7})";
     CHECK(ChatTemplate::from_model(directory).error().code == Errc::malformed);

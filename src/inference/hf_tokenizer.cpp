@@ -108,8 +108,8 @@ Result<void> add_merge(json::Value merge, const Vocabulary& vocabulary, BpeModel
         KWAAI_TRY(right, (*part).string());
     }
     if (!model.add_merge(vocabulary, left, right))
-        return merge.error("\"" + std::string(left) + "\" and \"" + std::string(right) +
-                           "\" join or make a token that is not in the vocabulary");
+        return merge.error(std::string(left).append(" and ").append(right).append(
+            " join or make a token that is not in the vocabulary"));
     return {};
 }
 

@@ -9,11 +9,10 @@ namespace kwaai::inference {
 namespace {
 
 // The value of a hexadecimal digit, or nothing.
-std::optional<unsigned> hex_digit(char digit) {
-    if (digit >= '0' && digit <= '9') return static_cast<unsigned>(digit - '0');
-    if (digit >= 'A' && digit <= 'F') return static_cast<unsigned>(digit - 'A' + 10);
-    if (digit >= 'a' && digit <= 'f') return static_cast<unsigned>(digit - 'a' + 10);
-    return std::nullopt;
+std::optional<std::size_t> hex_digit(char digit) {
+    const std::size_t value = std::string_view("0123456789ABCDEFabcdef").find(digit);
+    if (value == std::string_view::npos) return std::nullopt;
+    return value < 16 ? value : value - 6;
 }
 
 }  // namespace
