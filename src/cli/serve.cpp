@@ -86,7 +86,7 @@ Result<int> serve(const ServeFlags& flags) {
     options.version = KWAAI_VERSION;
     ProgressLine progress("loading");
     options.engine = engine_options(flags.engine, progress);
-    auto started = node::Node::start(loop, std::move(options));
+    auto started = node::Node::start(loop, options);
     progress.end();
     if (!started) return std::unexpected(advised(std::move(started).error()));
     const std::unique_ptr<node::Node> node = std::move(*started);
