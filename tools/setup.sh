@@ -117,8 +117,10 @@ show_progress() {
   if [ -t 2 ]; then printf '\r\033[K' >&2; fi
 }
 
+# sudo passes on only the three standard descriptors: the one for progress is made behind it.
 apt() {
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "$@" -q -o APT::Status-Fd=3 3>&1 >>"$log" 2>&1 | show_progress
+  "${as_root[@]}" sh -c 'exec 3>&1 >>"$0" 2>&1; DEBIAN_FRONTEND=noninteractive exec "$@" -q -o APT::Status-Fd=3' \
+    "$log" "$@" | show_progress
 }
 
 know_all() { # whether the package lists name every missing package
