@@ -11,7 +11,7 @@ std::string key_of(std::string_view name) {
     return "tokenizer.ggml." + std::string(name);
 }
 
-std::unexpected<Error> malformed(std::string_view name, std::string what) {
+std::unexpected<Error> malformed(std::string_view name, const std::string& what) {
     return fail(Errc::malformed, key_of(name) + ": " + what);
 }
 

@@ -200,9 +200,9 @@ std::size_t match_line_end(const Piece& piece, std::size_t at) {
 }
 
 // [\p{P}$+<=>^~|]+, with the backtick for Falcon
-template <bool WithBacktick>
+template <bool kWithBacktick>
 std::size_t match_punctuation(const Piece& piece, std::size_t at) {
-    constexpr std::u32string_view kSymbols = WithBacktick ? U"$+<=>^~|`" : U"$+<=>^~|";
+    constexpr std::u32string_view kSymbols = kWithBacktick ? U"$+<=>^~|`" : U"$+<=>^~|";
     const auto is_member = [&](std::size_t where) {
         return (piece.class_at(where) & kPunctuation) ||
                kSymbols.find(static_cast<char32_t>(piece.code_at(where))) != kSymbols.npos;
@@ -213,10 +213,10 @@ std::size_t match_punctuation(const Piece& piece, std::size_t at) {
 }
 
 // \s?\p{L}+ and \s?\p{P}+
-template <UnicodeClass Wanted>
+template <UnicodeClass kWanted>
 std::size_t match_spaced_run(const Piece& piece, std::size_t at) {
     const std::size_t start = at + (piece.class_at(at) & kWhiteSpace ? 1 : 0);
-    const std::size_t end = run_of(piece, start, Wanted);
+    const std::size_t end = run_of(piece, start, kWanted);
     return end > start ? end : at;
 }
 
@@ -289,12 +289,12 @@ std::size_t match_cjk(const Piece& piece, std::size_t at) {
 // A stage takes a piece and hands on the pieces it cuts it into, in order.
 
 // Each match and each stretch between matches.
-template <auto Match>
+template <auto kMatch>
 struct Isolate {
     void operator()(const Piece& piece, auto&& emit) const {
         std::size_t done = 0;
         for (std::size_t at = 0; at < piece.size();) {
-            const std::size_t end = Match(piece, at);
+            const std::size_t end = kMatch(piece, at);
             if (end == at) {
                 ++at;
                 continue;
