@@ -55,7 +55,9 @@ std::expected<GenerationJob, ApiError> prepare_completion(const engine::Engine& 
     } else {
         prompt = std::get<std::vector<TokenId>>(std::move(parsed->prompt));
     }
-    return job_of(std::move(prompt), std::move(parsed->options), seed);
+    GenerationJob job = job_of(std::move(prompt), std::move(parsed->options), seed);
+    job.request.continues_prompt = true;
+    return job;
 }
 
 }  // namespace

@@ -72,6 +72,7 @@ Result<int> answer_once(const RunFlags& flags, Interrupts& interrupts) {
     KWAAI_TRY(request.prompt, encode(*engine, flags, text));
     request.sampling = seeded(flags.sampling);
     request.max_tokens = flags.max_tokens;
+    request.continues_prompt = flags.is_raw;
     const std::uint64_t seed = request.sampling.seed;
 
     const auto show = [&flags](std::string_view piece) -> Result<void> {

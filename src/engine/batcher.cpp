@@ -34,7 +34,10 @@ Job::Job(RequestId job_id,
       tokens_max(tokens_limit),
       kv(pool),
       sampler(request.sampling),
-      text(tokenizer, request.stops) {
+      text(tokenizer,
+           request.stops,
+           request.continues_prompt ? inference::TextStart::continuation
+                                    : inference::TextStart::beginning) {
     stats.prompt_tokens = static_cast<std::uint32_t>(tokens.size());
     for (const inference::TokenId token : tokens)
         sampler.accept(token);

@@ -41,6 +41,9 @@ struct Request {
     inference::SamplingOptions sampling;
     std::uint32_t max_tokens = 0;  // 0 = as many as the context allows
     std::vector<std::string> stops;
+    /// The text goes on from the prompt's (raw completions): a space that its first token begins
+    /// with belongs to it. An answer in a chat is a text of its own, where SentencePiece's is not.
+    bool continues_prompt = false;
     bool ignore_end = false;  // benchmarks: goes on after an end token
     /// Start from keys and values that an earlier request with the same beginning left behind. The
     /// text is the same either way; benchmarks say no.

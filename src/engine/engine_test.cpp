@@ -121,6 +121,17 @@ TEST_CASE(
     CHECK(again.text == fresh.text);
 }
 
+TEST_CASE("a text that continues its prompt keeps the space before its first word") {
+    KWAAI_FIXTURE(path, kStories);
+    const auto engine = load(path);
+    Request request = story(*engine, "Once upon a");
+    request.sampling.temperature = 0;
+    const std::string answer = run(*engine, request).text;
+    CHECK(answer.starts_with("time"));
+    request.continues_prompt = true;
+    CHECK(run(*engine, request).text == " " + answer);
+}
+
 TEST_CASE("a stop string ends the text before it") {
     KWAAI_FIXTURE(path, kStories);
     const auto engine = load(path);
