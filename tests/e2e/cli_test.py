@@ -244,11 +244,13 @@ class Person:
 
     def end(self):
         """The exit status and everything on stdout."""
-        answers = self.process.stdout.read().decode()
-        self.process.stdout.close()
-        status = self.process.wait(TIMEOUT_S)
+        try:
+            answers, _ = self.process.communicate(timeout=TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            raise
         os.close(self.master)
-        return status, answers
+        return self.process.returncode, answers.decode()
 
 
 class Chatting(unittest.TestCase):
@@ -269,6 +271,7 @@ class Chatting(unittest.TestCase):
         person.see("> ")
         person.type("/nonsense\r")
         person.see("no command /nonsense")
+        person.see("> ")  # before it the terminal is not in raw mode, and an end of input can get lost
         person.type("\x04")
         status, answers = person.end()
         self.assertEqual(status, 0)
