@@ -45,6 +45,9 @@ LineEditor::LineEditor(std::string prompt) : impl_(std::make_unique<Impl>()) {
     ::el_set(impl_->editor, EL_PROMPT, draw);
     ::el_set(impl_->editor, EL_EDITOR, "emacs");
     ::el_set(impl_->editor, EL_HIST, ::history, impl_->history);
+    // Ctrl-D typed while an answer was written, outside raw mode, arrives as a NUL: it means the
+    // same.
+    ::el_set(impl_->editor, EL_BIND, "^@", "em-delete-or-list", nullptr);
     ::el_source(impl_->editor, nullptr);  // the user's ~/.editrc
 }
 
@@ -54,6 +57,9 @@ LineEditor::~LineEditor() {
 }
 
 std::optional<std::string> LineEditor::read() {
+    // libedit itself shows the prompt before it takes the terminal over; keys typed between were
+    // lost.
+    ::el_set(impl_->editor, EL_PREP_TERM, 1);
     int count = 0;
     const char* typed = ::el_gets(impl_->editor, &count);
     if (typed == nullptr || count <= 0) return std::nullopt;

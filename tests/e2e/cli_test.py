@@ -271,12 +271,22 @@ class Chatting(unittest.TestCase):
         person.see("> ")
         person.type("/nonsense\r")
         person.see("no command /nonsense")
-        person.see("> ")  # before it the terminal is not in raw mode, and an end of input can get lost
+        person.see("> ")
         person.type("\x04")
         status, answers = person.end()
         self.assertEqual(status, 0)
         self.assertIn("Paris", answers)
         self.assertNotIn("\033", answers)
+
+    def test_ctrl_d_during_an_answer_ends_the_chat_after_it(self):
+        person = Person(self.model, "--temperature", "0", "--max-tokens", "200")
+        person.see("> ")
+        person.type("Count from one to fifty.\r")
+        first = person.process.stdout.read(1)
+        person.type("\x04")
+        status, answers = person.end()
+        self.assertEqual(status, 0)
+        self.assertTrue((first.decode() + answers).strip())
 
     def test_ctrl_c_stops_the_answer_then_the_program(self):
         person = Person(self.model, "--temperature", "1.5", "--seed", "3", "--max-tokens", "4000")
