@@ -1,0 +1,36 @@
+// Where connections come from: the machine's TCP, or a test's simulated network.
+#pragma once
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "io/address.hpp"
+#include "io/stream.hpp"
+#include "io/task.hpp"
+
+namespace kwaai::io {
+
+enum class IpFamily : std::uint8_t { any, v4, v6 };
+
+/// Opens and takes connections. Implementations: TcpNetwork (`tcp.hpp`), and
+/// `testing::SimNetwork`. Confined to the loop's thread; outlives what it made.
+class Network {
+public:
+    Network() = default;
+    Network(const Network&) = delete;
+    Network& operator=(const Network&) = delete;
+    virtual ~Network() = default;
+
+    /// As connect_tcp: `address.host` is an IP address. No time limit of its own.
+    virtual Task<Result<std::unique_ptr<Stream>>> connect(Address address) = 0;
+
+    /// As listen_tcp.
+    [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
+
+    /// The IP addresses of a name, at most 16. `Errc::not_found` where it has none of that family,
+    /// `unavailable` where nobody could be asked.
+    virtual Task<Result<std::vector<std::string>>> resolve(std::string name, IpFamily family) = 0;
+};
+
+}  // namespace kwaai::io

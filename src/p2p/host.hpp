@@ -1,0 +1,118 @@
+// A libp2p node: an identity, its connections, and the protocols it speaks.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "crypto/key.hpp"
+#include "io/clock.hpp"
+#include "io/network.hpp"
+#include "io/task.hpp"
+#include "p2p/limits.hpp"
+#include "p2p/multiaddr.hpp"
+#include "p2p/peer_id.hpp"
+#include "p2p/stream.hpp"
+
+namespace kwaai::p2p {
+
+struct HostOptions {
+    crypto::PrivateKey identity;
+    std::string agent = "kwaai";
+    Limits limits;
+    /// Random bytes for Noise's ephemeral keys and nonces; the system's where empty. Simulations
+    /// give a seeded one.
+    std::function<void(MutableBytes)> random;
+};
+
+/// Serves one stream; it owns it. Runs in the host's scope and is cancelled with it.
+using StreamHandler = std::function<io::Task<void>(std::unique_ptr<Stream> stream)>;
+
+struct OpenOptions {
+    /// Send the proposal together with the first bytes and check the answer with the first read
+    /// (one round trip less). Where the peer refuses, the first read or a later write fails with
+    /// `Errc::unsupported`, and what was written is lost.
+    bool is_lazy = true;
+    /// For dialling, where there is no connection yet, and for the negotiation.
+    std::chrono::milliseconds timeout{15000};
+};
+
+/// What identify told about a peer.
+struct PeerInfo {
+    PeerId peer;
+    std::string agent;
+    std::vector<std::string> protocols;
+    std::vector<Multiaddr> addresses;    // without /p2p
+    std::optional<Multiaddr> observed;   // where the peer sees us
+    std::optional<Multiaddr> connected;  // where an open connection leads
+};
+
+/// Confined to the loop's thread. Everything that it starts runs inside run().
+class Host {
+public:
+    /// `network` and `clock` outlive the host.
+    Host(io::Network& network, io::Clock& clock, HostOptions options);
+    Host(const Host&) = delete;
+    Host& operator=(const Host&) = delete;
+    /// run() has ended.
+    ~Host();
+
+    [[nodiscard]] const PeerId& id() const;
+    [[nodiscard]] const crypto::PrivateKey& identity() const;
+
+    /// Listens on "/ip4/…/tcp/PORT" or "/ip6/…/tcp/PORT" (port 0: the system chooses); connections
+    /// are taken once run() runs. Errors of io::Network::listen; `Errc::unsupported` for other
+    /// addresses.
+    [[nodiscard]] Result<> listen(const Multiaddr& address);
+    /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are.
+    [[nodiscard]] std::vector<Multiaddr> addresses() const;
+
+    /// Speaks `protocol` from now on (any text without newline; no leading slash needed). Replaces
+    /// a handler of the same name. Connected peers are told by identify push.
+    void handle(std::string protocol, StreamHandler handler);
+    void stop_handling(const std::string& protocol);
+
+    /// Runs until close() or cancellation: takes connections, answers, keeps connections alive.
+    /// open() and connect() work only while it runs.
+    io::Task<void> run();
+    /// Says goodbye (GoAway) on all connections, stops listening and lets run() end.
+    void close();
+
+    /// Remembers where a peer can be dialled (at most Limits::addresses_per_peer).
+    void add_address(const PeerId& peer, const Multiaddr& address);
+
+    /// Makes sure that there is a connection to the peer that `address` ends with (/p2p/ID is
+    /// required). Errors: `invalid_argument` for an address that cannot be dialled, `unavailable`
+    /// with every address that was tried and why it failed (or "backing off for 12 s"),
+    /// `timed_out`, `malformed` where the other end is another peer or breaks a protocol.
+    io::Task<Result<PeerId>> connect(Multiaddr address);
+    /// A new stream that speaks `protocol`, over an open connection or a new one to a known
+    /// address. Errors as connect(); `not_found` where no address is known, `unsupported` where the
+    /// peer does not speak the protocol (at once when not lazy), `limit_exceeded`.
+    io::Task<Result<std::unique_ptr<Stream>>> open(PeerId peer,
+                                                   std::string protocol,
+                                                   OpenOptions options);
+    io::Task<Result<std::unique_ptr<Stream>>> open(PeerId peer, std::string protocol);
+
+    /// Sends 32 random bytes and waits for their echo. The time it took.
+    io::Task<Result<std::chrono::nanoseconds>> ping(PeerId peer);
+
+    /// Waits until identify has told who the connected peer is (its protocols, its agent).
+    io::Task<Result<PeerInfo>> identify(PeerId peer);
+
+    /// Closes all connections to a peer.
+    void disconnect(const PeerId& peer);
+    [[nodiscard]] bool is_connected(const PeerId& peer) const;
+    [[nodiscard]] std::vector<PeerInfo> peers() const;
+    /// Smoothed round-trip time of the connection's keep-alive pings; nothing before the first.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> round_trip_time(const PeerId& peer) const;
+
+private:
+    struct State;
+    std::unique_ptr<State> state_;
+};
+
+}  // namespace kwaai::p2p

@@ -1,0 +1,98 @@
+// Addresses that say how to use them: "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW…".
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "io/address.hpp"
+#include "p2p/peer_id.hpp"
+
+namespace kwaai::p2p {
+
+/// Protocol codes of multiaddr/protocols.csv (libp2p.md §1.3).
+enum class AddrCode : std::uint32_t {
+    ip4 = 4,
+    tcp = 6,
+    ip6 = 41,
+    ip6zone = 42,
+    ipcidr = 43,
+    dns = 53,
+    dns4 = 54,
+    dns6 = 55,
+    dnsaddr = 56,
+    udp = 273,
+    webrtc_direct = 280,
+    webrtc = 281,
+    p2p_circuit = 290,
+    unix_path = 400,
+    p2p = 421,
+    https = 443,
+    onion3 = 445,
+    tls = 448,
+    sni = 449,
+    noise = 454,
+    quic = 460,
+    quic_v1 = 461,
+    webtransport = 465,
+    certhash = 466,
+    ws = 477,
+    wss = 478,
+    http = 480,
+    http_path = 481,
+    memory = 777,
+};
+
+struct AddrPart {
+    AddrCode code;
+    Bytes value;  // without its length prefix; a view into the address
+};
+
+/// Where a TCP address says to go.
+struct TcpTarget {
+    AddrCode kind;     // ip4, ip6, dns, dns4 or dns6
+    std::string host;  // an IP address or a name
+    std::uint16_t port = 0;
+};
+
+/// A valid multiaddr. A value, ordered by its bytes. At most 1024 bytes and 32 parts.
+class Multiaddr {
+public:
+    /// `Errc::malformed` says which part is wrong and why; `unsupported` for a protocol that is not
+    /// in the table (its length is unknown, so the whole address is).
+    static Result<Multiaddr> parse(std::string_view text);
+    static Result<Multiaddr> from_bytes(Bytes bytes);
+    /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address; `invalid_argument` for a name.
+    static Result<Multiaddr> of(const io::Address& address);
+
+    [[nodiscard]] Bytes bytes() const { return as_bytes(bytes_); }
+
+    [[nodiscard]] std::string to_text() const;
+    [[nodiscard]] std::vector<AddrPart> parts() const;
+
+    /// The peer that is reached: the last part, where that is /p2p.
+    [[nodiscard]] std::optional<PeerId> peer() const;
+    /// Without a last /p2p part.
+    [[nodiscard]] Multiaddr without_peer() const;
+    /// With /p2p/ID as last part, in place of one that is there.
+    [[nodiscard]] Multiaddr with_peer(const PeerId& peer) const;
+
+    /// Where the address is plain TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /p2p): its target.
+    [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
+    [[nodiscard]] bool is_loopback() const;
+    /// 0.0.0.0 or ::, which stand for every address of the machine.
+    [[nodiscard]] bool is_unspecified() const;
+
+    bool operator==(const Multiaddr&) const = default;
+    auto operator<=>(const Multiaddr&) const = default;
+
+private:
+    explicit Multiaddr(std::string bytes) : bytes_(std::move(bytes)) {}
+
+    std::string bytes_;
+};
+
+}  // namespace kwaai::p2p

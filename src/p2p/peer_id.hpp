@@ -1,0 +1,57 @@
+// Who a peer is: the multihash of its public key.
+#pragma once
+#include <compare>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "base/result.hpp"
+#include "crypto/key.hpp"
+
+namespace kwaai::p2p {
+
+/// A libp2p peer id (libp2p specs, peer-ids.md): an identity multihash that holds the key itself
+/// where that has at most 42 bytes (Ed25519, secp256k1), else a SHA-256 multihash. A value.
+class PeerId {
+public:
+    static PeerId of(const crypto::PublicKey& key);
+    /// `Errc::malformed` for anything but an identity multihash of at most 42 bytes that holds a
+    /// key, or a SHA-256 multihash.
+    static Result<PeerId> from_bytes(Bytes bytes);
+    /// Base58 ("12D3KooW…", "Qm…") or a CIDv1 with codec libp2p-key in any multibase ("bafz…",
+    /// "k51…").
+    static Result<PeerId> parse(std::string_view text);
+
+    [[nodiscard]] Bytes bytes() const { return as_bytes(bytes_); }
+
+    /// Base58.
+    [[nodiscard]] std::string to_text() const;
+    /// The last six characters of the text, for lines that people read.
+    [[nodiscard]] std::string short_text() const;
+
+    /// The key that the id itself holds; nothing for a hashed one.
+    [[nodiscard]] std::optional<crypto::PublicKey> embedded_key() const;
+
+    /// Whether this is the id of `key`.
+    [[nodiscard]] bool matches(const crypto::PublicKey& key) const { return of(key) == *this; }
+
+    bool operator==(const PeerId&) const = default;
+    auto operator<=>(const PeerId&) const = default;
+
+private:
+    explicit PeerId(std::string bytes) : bytes_(std::move(bytes)) {}
+
+    friend struct std::hash<PeerId>;
+    std::string bytes_;
+};
+
+}  // namespace kwaai::p2p
+
+template <>
+struct std::hash<kwaai::p2p::PeerId> {
+    std::size_t operator()(const kwaai::p2p::PeerId& id) const noexcept {
+        return std::hash<std::string>()(id.bytes_);
+    }
+};
