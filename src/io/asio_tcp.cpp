@@ -44,6 +44,7 @@ public:
         peer_ = ignored ? "a peer that is gone" : to_text(remote);
         // Tokens are small and urgent: Nagle's algorithm would hold each back for a round trip.
         socket_.set_option(tcp::no_delay(true), ignored);
+        socket_.set_option(tcp::socket::keep_alive(true), ignored);
     }
 
     Task<Result<std::size_t>> read_some(MutableBytes into) override {

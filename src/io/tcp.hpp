@@ -1,10 +1,13 @@
 // TCP over the operating system's sockets.
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
 
 #include "base/result.hpp"
 #include "io/address.hpp"
 #include "io/loop.hpp"
+#include "io/network.hpp"
 #include "io/stream.hpp"
 
 namespace kwaai::io {
@@ -18,5 +21,23 @@ namespace kwaai::io {
 /// Connects, without a time limit of its own (see with_timeout). `Errc::unavailable` where nothing
 /// answers: "cannot connect to 127.0.0.1:8080: connection refused".
 Task<Result<std::unique_ptr<Stream>>> connect_tcp(Loop& loop, Address address);
+
+/// The machine's TCP and its resolver. `loop` outlives it.
+class TcpNetwork final : public Network {
+public:
+    explicit TcpNetwork(Loop& loop);
+    ~TcpNetwork() override;
+
+    Task<Result<std::unique_ptr<Stream>>> connect(Address address) override;
+    [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const Address& address) override;
+    /// Cancellation unwinds it at once, although the system's look-up goes on. At most 64 look-ups
+    /// are under way, one after the other; `Errc::unavailable` beyond.
+    Task<Result<std::vector<std::string>>> resolve(std::string name, IpFamily family) override;
+
+private:
+    class Resolver;
+    Loop& loop_;
+    std::unique_ptr<Resolver> resolver_;
+};
 
 }  // namespace kwaai::io

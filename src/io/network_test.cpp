@@ -1,0 +1,87 @@
+// The machine's network behind the interface: loopback and names that need no server.
+#include <functional>
+#include <string>
+#include <vector>
+
+#include <doctest/doctest.h>
+
+#include "io/loop.hpp"
+#include "io/task_group.hpp"
+#include "io/tcp.hpp"
+
+using namespace kwaai;
+using io::IpFamily;
+using io::Loop;
+using io::Task;
+using io::TaskGroup;
+using Addresses = std::vector<std::string>;
+
+namespace {
+
+Result<Addresses> resolve(const std::string& name, IpFamily family) {
+    Loop loop;
+    io::TcpNetwork network(loop);
+    return loop.run(network.resolve(name, family));
+}
+
+}  // namespace
+
+TEST_CASE("loopback: the network connects to what it listens on") {
+    static constexpr auto body = [](io::TcpNetwork& network) -> Task<void> {
+        const auto listener = network.listen(io::Address{.host = "127.0.0.1", .port = 0});
+        REQUIRE(listener.has_value());
+        const std::string where = (*listener)->local_address();
+        const Result<io::Address> address = io::parse_address(where);
+        REQUIRE(address.has_value());
+        const auto dialled = co_await network.connect(*address);
+        REQUIRE(dialled.has_value());
+        CHECK((*dialled)->peer() == where);
+        const auto accepted = co_await (*listener)->accept();
+        CHECK(accepted.has_value());
+    };
+    Loop loop;
+    io::TcpNetwork network(loop);
+    loop.run(body(network));
+}
+
+TEST_CASE("the name localhost has the IPv4 loopback address") {
+    const Result<Addresses> found = resolve("localhost", IpFamily::v4);
+    REQUIRE(found.has_value());
+    CHECK(*found == Addresses{"127.0.0.1"});
+}
+
+TEST_CASE("an IP address is its own address, in its own family only") {
+    CHECK(resolve("192.0.2.7", IpFamily::any) == Addresses{"192.0.2.7"});
+    CHECK(resolve("2001:db8::1", IpFamily::v6) == Addresses{"2001:db8::1"});
+    const Result<Addresses> other = resolve("192.0.2.7", IpFamily::v6);
+    REQUIRE(!other.has_value());
+    CHECK(other.error().code == Errc::not_found);
+    CHECK(other.error().context.starts_with("cannot look up \"192.0.2.7\""));
+}
+
+TEST_CASE("what cannot be a host name is refused without asking anybody") {
+    for (const std::string& name :
+         {std::string(), std::string(300, 'a'), std::string("local\0host", 10)}) {
+        const Result<Addresses> found = resolve(name, IpFamily::any);
+        REQUIRE(!found.has_value());
+        CHECK(found.error().code == Errc::invalid_argument);
+    }
+}
+
+TEST_CASE("a look-up that is cancelled unwinds although the system still works on it") {
+    static constexpr auto look_up = [](io::TcpNetwork& network, bool& is_reached) -> Task<void> {
+        (void)co_await network.resolve("localhost", IpFamily::any);
+        is_reached = true;
+    };
+    static constexpr auto body =
+        [](TaskGroup& group, io::TcpNetwork& network, bool& is_reached) -> Task<void> {
+        group.spawn(look_up, std::ref(network), std::ref(is_reached));
+        group.cancel();
+        co_return;
+    };
+    Loop loop;
+    io::TcpNetwork network(loop);
+    bool is_reached = false;
+    loop.run(io::with_group(body, std::ref(network), std::ref(is_reached)));
+    CHECK(!is_reached);
+}
