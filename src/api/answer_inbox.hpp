@@ -1,11 +1,11 @@
-// Where the engine's thread leaves what it writes, and the io thread picks it up.
+// Where the model's thread leaves what it writes, and the io thread picks it up.
 #pragma once
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
 
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 #include "io/event.hpp"
 #include "io/loop.hpp"
 
@@ -20,13 +20,13 @@ struct AnswerPiece {
 };
 
 /// One answer under way. While nobody takes, text is joined: a slow client costs no more than the
-/// text of its answer. Held by shared_ptr, since the engine may still write when the client has
-/// gone. `loop` outlives the engine.
+/// text of its answer. Held by shared_ptr, since the model may still write when the client has
+/// gone. `loop` outlives the model.
 class AnswerInbox : public std::enable_shared_from_this<AnswerInbox> {
 public:
     explicit AnswerInbox(io::Loop& loop) : loop_(loop) {}
 
-    /// From the engine's thread.
+    /// From the model's thread.
     void put(const engine::Event& event);
 
     /// On the io thread: waits until there is text or the end. One taker at a time. Cancellation

@@ -23,15 +23,15 @@ GenerationJob job_of(std::vector<TokenId> prompt, WritingOptions options, std::u
     return job;
 }
 
-std::expected<GenerationJob, ApiError> prepare_chat(const engine::Engine& engine,
+std::expected<GenerationJob, ApiError> prepare_chat(const engine::TextModel& model,
                                                     std::string_view body,
                                                     std::uint64_t seed) {
     auto parsed = parse_chat_request(body);
     if (!parsed) return std::unexpected(std::move(parsed).error());
-    const auto& chat = engine.chat_template();
+    const auto& chat = model.chat_template();
     if (!chat) {
         return std::unexpected(ApiError{.status = 400,
-                                        .message = engine.model_name() + " cannot chat (" +
+                                        .message = model.model_name() + " cannot chat (" +
                                                    chat.error().context +
                                                    "); ask /v1/completions instead",
                                         .code = "no_chat_template",
@@ -40,10 +40,10 @@ std::expected<GenerationJob, ApiError> prepare_chat(const engine::Engine& engine
     const auto segments = chat->render(parsed->messages);
     if (!segments) return std::unexpected(api_error(segments.error(), "messages"));
     return job_of(
-        inference::encode_chat(engine.tokenizer(), *segments), std::move(parsed->options), seed);
+        inference::encode_chat(model.tokenizer(), *segments), std::move(parsed->options), seed);
 }
 
-std::expected<GenerationJob, ApiError> prepare_completion(const engine::Engine& engine,
+std::expected<GenerationJob, ApiError> prepare_completion(const engine::TextModel& model,
                                                           std::string_view body,
                                                           std::uint64_t seed) {
     auto parsed = parse_completion_request(body);
@@ -51,7 +51,7 @@ std::expected<GenerationJob, ApiError> prepare_completion(const engine::Engine& 
     std::vector<TokenId> prompt;
     if (const auto* text = std::get_if<std::string>(&parsed->prompt)) {
         // A raw prompt may spell out control tokens: its author plays all roles.
-        prompt = engine.tokenizer().encode(*text, {.parse_special = true, .add_bos = true});
+        prompt = model.tokenizer().encode(*text, {.parse_special = true, .add_bos = true});
     } else {
         prompt = std::get<std::vector<TokenId>>(std::move(parsed->prompt));
     }
@@ -63,12 +63,12 @@ std::expected<GenerationJob, ApiError> prepare_completion(const engine::Engine& 
 }  // namespace
 
 std::expected<GenerationJob, ApiError> prepare_job(StreamWriter::Kind kind,
-                                                   const engine::Engine& engine,
+                                                   const engine::TextModel& model,
                                                    std::string_view body,
                                                    std::uint64_t seed) {
     switch (kind) {
-        case StreamWriter::Kind::chat: return prepare_chat(engine, body, seed);
-        case StreamWriter::Kind::completion: return prepare_completion(engine, body, seed);
+        case StreamWriter::Kind::chat: return prepare_chat(model, body, seed);
+        case StreamWriter::Kind::completion: return prepare_completion(model, body, seed);
     }
     return {};
 }

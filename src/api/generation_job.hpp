@@ -1,4 +1,4 @@
-// From the body of a POST route to a request that the engine takes.
+// From the body of a POST route to a request that a model takes.
 #pragma once
 #include <cstdint>
 #include <expected>
@@ -6,7 +6,7 @@
 
 #include "api/api_error.hpp"
 #include "api/openai_response.hpp"
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 
 namespace kwaai::api {
 
@@ -20,11 +20,11 @@ struct GenerationJob {
 /// Parses, applies the chat template, tokenizes. Thread-safe; costs O(n log n) in the body, which
 /// for megabytes is too long for the io thread. `seed` is for requests that name none.
 std::expected<GenerationJob, ApiError> prepare_job(StreamWriter::Kind kind,
-                                                   const engine::Engine& engine,
+                                                   const engine::TextModel& model,
                                                    std::string_view body,
                                                    std::uint64_t seed);
 
-/// Why the engine did not take a request.
+/// Why the model did not take a request.
 [[nodiscard]] ApiError submit_error(const Error& error, StreamWriter::Kind kind);
 
 }  // namespace kwaai::api

@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 
 namespace kwaai::api {
 

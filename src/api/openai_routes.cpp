@@ -58,7 +58,7 @@ ApiError wrong_method(const http::Request& request, const std::string& allow) {
             .param = {}};
 }
 
-/// Why an answer ended without being one: the server stops, or the engine failed.
+/// Why an answer ended without being one: the server stops, or the model failed.
 std::optional<ApiError> answer_error(const AnswerPiece& piece) {
     switch (*piece.finish) {
         case engine::FinishReason::stop:
@@ -71,18 +71,18 @@ std::optional<ApiError> answer_error(const AnswerPiece& piece) {
     return api_error({Errc::io, "the engine failed"}, {});
 }
 
-/// Frees the request's place in the engine, however its handler ends.
+/// Frees the request's place in the model, however its handler ends.
 class CancelOnExit {
 public:
-    CancelOnExit(engine::Engine& engine, engine::RequestId id) : engine_(engine), id_(id) {}
+    CancelOnExit(engine::TextModel& model, engine::RequestId id) : model_(model), id_(id) {}
 
     CancelOnExit(const CancelOnExit&) = delete;
     CancelOnExit& operator=(const CancelOnExit&) = delete;
 
-    ~CancelOnExit() { engine_.cancel(id_); }
+    ~CancelOnExit() { model_.cancel(id_); }
 
 private:
-    engine::Engine& engine_;
+    engine::TextModel& model_;
     engine::RequestId id_;
 };
 
@@ -100,7 +100,7 @@ std::string random_id(std::string_view prefix, CounterRandom& random) {
 }  // namespace
 
 OpenaiRoutes::OpenaiRoutes(Surroundings surroundings, OpenaiOptions options)
-    : engine_(surroundings.engine),
+    : model_(surroundings.model),
       loop_(surroundings.loop),
       work_(surroundings.work),
       options_(std::move(options)),
@@ -135,7 +135,7 @@ io::Task<void> OpenaiRoutes::handle(const http::Request& request, http::Exchange
             co_await answer_request(routing.endpoint, request, exchange);
             co_return;
         case Endpoint::models: {
-            const std::string body = model_list(engine_.model_name(), started_);
+            const std::string body = model_list(model_.model_name(), started_);
             co_await respond_json(exchange, body);
             co_return;
         }
@@ -151,7 +151,7 @@ io::Task<void> OpenaiRoutes::answer_request(Endpoint endpoint,
         endpoint == Endpoint::chat ? StreamWriter::Kind::chat : StreamWriter::Kind::completion;
     const std::uint64_t seed = random_.next();
     const auto prepare = [this, kind, seed, &request] {
-        return prepare_job(kind, engine_, request.body, seed);
+        return prepare_job(kind, model_, request.body, seed);
     };
     auto prepared = co_await io::offload(work_, prepare);
     if (!prepared) {
@@ -168,13 +168,13 @@ io::Task<void> OpenaiRoutes::answer_request(Endpoint endpoint,
     const auto on_event = [inbox](const engine::Event& event) {
         inbox->put(event);
     };
-    const auto id = engine_.submit(std::move(job.request), on_event);
+    const auto id = model_.submit(std::move(job.request), on_event);
     if (!id) {
         const ApiError error = submit_error(id.error(), kind);
         co_await refuse(exchange, error);
         co_return;
     }
-    const CancelOnExit guard(engine_, *id);
+    const CancelOnExit guard(model_, *id);
     if (job.is_stream) {
         StreamWriter writer(kind, new_head(kind), job.includes_usage);
         co_await answer_stream(std::move(writer), *inbox, exchange);
@@ -231,23 +231,23 @@ io::Task<void> OpenaiRoutes::answer_stream(StreamWriter writer,
 }
 
 io::Task<void> OpenaiRoutes::show_model(const std::string& id, http::Exchange& exchange) {
-    if (id == engine_.model_name()) {
+    if (id == model_.model_name()) {
         const std::string body = model_object(id, started_);
         co_await respond_json(exchange, body);
         co_return;
     }
     const ApiError error{
         .status = 404,
-        .message = "there is no model " + id + "; this server has " + engine_.model_name(),
+        .message = "there is no model " + id + "; this server has " + model_.model_name(),
         .code = "model_not_found",
         .param = "model"};
     co_await refuse(exchange, error);
 }
 
 io::Task<void> OpenaiRoutes::show_health(http::Exchange& exchange) {
-    const engine::EngineStats stats = engine_.stats();
+    const engine::EngineStats stats = model_.stats();
     json::Writer out;
-    out.begin_object().member("status", "ok").member("model", engine_.model_name());
+    out.begin_object().member("status", "ok").member("model", model_.model_name());
     out.member("running", stats.running).member("waiting", stats.waiting).end();
     const std::string body = out.take();
     co_await respond_json(exchange, body);
@@ -257,7 +257,7 @@ AnswerHead OpenaiRoutes::new_head(StreamWriter::Kind kind) {
     const bool is_chat = kind == StreamWriter::Kind::chat;
     return {.id = random_id(is_chat ? "chatcmpl-" : "cmpl-", random_),
             .created = options_.unix_seconds(),
-            .model = engine_.model_name(),
+            .model = model_.model_name(),
             .fingerprint = options_.fingerprint};
 }
 

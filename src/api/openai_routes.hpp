@@ -8,7 +8,7 @@
 #include "api/openai_response.hpp"
 #include "api/routing.hpp"
 #include "base/random.hpp"
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 #include "http/exchange.hpp"
 #include "io/loop.hpp"
 #include "io/offload.hpp"
@@ -24,12 +24,12 @@ struct OpenaiOptions {
     std::function<std::int64_t()> unix_seconds;  // the time of day
 };
 
-/// Answers with the texts of one engine. Confined to the loop's thread; bodies are parsed and
+/// Answers with the texts of one model. Confined to the loop's thread; bodies are parsed and
 /// tokenized on `work`. All references outlive it.
 class OpenaiRoutes final : public http::Handler {
 public:
     struct Surroundings {
-        engine::Engine& engine;
+        engine::TextModel& model;
         io::Loop& loop;
         io::WorkQueue& work;
     };
@@ -50,7 +50,7 @@ private:
     io::Task<void> show_health(http::Exchange& exchange);
     [[nodiscard]] AnswerHead new_head(StreamWriter::Kind kind);
 
-    engine::Engine& engine_;
+    engine::TextModel& model_;
     io::Loop& loop_;
     io::WorkQueue& work_;
     OpenaiOptions options_;

@@ -20,8 +20,8 @@ constexpr std::string_view kHelp =
 
 class Chat {
 public:
-    Chat(engine::Engine& engine, const ChatOptions& options, Interrupts& interrupts)
-        : engine_(engine),
+    Chat(engine::TextModel& model, const ChatOptions& options, Interrupts& interrupts)
+        : model_(model),
           options_(options),
           interrupts_(interrupts),
           conversation_(options.system) {}
@@ -62,15 +62,15 @@ private:
 
     Result<void> answer(const std::string& question) {
         engine::Request request;
-        KWAAI_TRY(request.prompt, conversation_.prompt(engine_, question));
+        KWAAI_TRY(request.prompt, conversation_.prompt(model_, question));
         request.sampling = seeded(options_.sampling);
         request.max_tokens = options_.max_tokens;
         const std::uint64_t seed = request.sampling.seed;
-        KWAAI_TRY(Answer answer, generate(engine_, std::move(request), interrupts_, write_answer));
+        KWAAI_TRY(Answer answer, generate(model_, std::move(request), interrupts_, write_answer));
         end_answer(answer.text);
         write_note("\n");
         if (answer.finish == engine::FinishReason::cancelled) write_note(faint("(stopped)") + "\n");
-        stats_ = stats_for_people(engine_, answer, seed);
+        stats_ = stats_for_people(model_, answer, seed);
         conversation_.add_turn(question, std::move(answer.text));
         return {};
     }
@@ -81,7 +81,7 @@ private:
             "{}{}\n", error.context, is_too_long ? "; /reset forgets the conversation" : ""));
     }
 
-    engine::Engine& engine_;
+    engine::TextModel& model_;
     const ChatOptions& options_;
     Interrupts& interrupts_;
     Conversation conversation_;

@@ -4,7 +4,7 @@
 #include <vector>
 
 #include "base/result.hpp"
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 
 namespace kwaai::cli {
 
@@ -14,8 +14,8 @@ public:
     /// `system` may be empty: then the template's own default speaks.
     explicit Conversation(std::string system);
 
-    /// The prompt of history and `question`. Errors of the engine's chat template.
-    Result<std::vector<inference::TokenId>> prompt(const engine::Engine& engine,
+    /// The prompt of history and `question`. Errors of the model's chat template.
+    Result<std::vector<inference::TokenId>> prompt(const engine::TextModel& model,
                                                    const std::string& question) const;
     void add_turn(std::string question, std::string answer);
     /// Forgets everything but the system message.

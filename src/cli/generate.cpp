@@ -8,7 +8,7 @@
 namespace kwaai::cli {
 namespace {
 
-/// Carries events from the engine's thread to ours. Bounded by the tokens of the request.
+/// Carries events from the model's thread to ours. Bounded by the tokens of the request.
 class Mailbox {
 public:
     void put(engine::Event event) {
@@ -35,17 +35,17 @@ private:
 
 }  // namespace
 
-Result<Answer> generate(engine::Engine& engine,
+Result<Answer> generate(engine::TextModel& model,
                         engine::Request request,
                         Interrupts& interrupts,
                         const TextSink& on_text) {
-    // Shared with the callback: the engine may still hold it when the last event has been taken.
+    // Shared with the callback: the model may still hold it when the last event has been taken.
     const auto mailbox = std::make_shared<Mailbox>();
     const auto on_event = [mailbox](const engine::Event& event) {
         mailbox->put(event);
     };
-    KWAAI_TRY(const engine::RequestId id, engine.submit(std::move(request), on_event));
-    const Interrupts::Scope scope(interrupts, [&engine, id] { engine.cancel(id); });
+    KWAAI_TRY(const engine::RequestId id, model.submit(std::move(request), on_event));
+    const Interrupts::Scope scope(interrupts, [&model, id] { model.cancel(id); });
 
     Answer answer;
     std::optional<Error> failure;
@@ -55,7 +55,7 @@ Result<Answer> generate(engine::Engine& engine,
         if (!failure && !event.text.empty()) {
             if (auto taken = on_text(event.text); !taken) {
                 failure = std::move(taken).error();
-                engine.cancel(id);
+                model.cancel(id);
             }
         }
         if (!event.finish) continue;

@@ -6,7 +6,7 @@
 
 #include "base/result.hpp"
 #include "cli/interrupts.hpp"
-#include "engine/engine.hpp"
+#include "engine/text_model.hpp"
 
 namespace kwaai::cli {
 
@@ -20,8 +20,8 @@ struct Answer {
 using TextSink = std::function<Result<void>(std::string_view text)>;
 
 /// Runs `request` and waits for its end; `on_text` is called on this thread. The first Ctrl-C
-/// cancels the request. Errors of Engine::submit, of the engine, and of `on_text`.
-Result<Answer> generate(engine::Engine& engine,
+/// cancels the request. Errors of TextModel::submit, of the model, and of `on_text`.
+Result<Answer> generate(engine::TextModel& model,
                         engine::Request request,
                         Interrupts& interrupts,
                         const TextSink& on_text);

@@ -29,11 +29,11 @@ double per_second(double tokens, double seconds) {
     return seconds > 0 ? tokens / seconds : 0;
 }
 
-std::string stats_for_people(const engine::Engine& engine,
+std::string stats_for_people(const engine::TextModel& model,
                              const Answer& answer,
                              std::uint64_t seed) {
     const engine::RequestStats& stats = answer.stats;
-    const engine::EngineStats machine = engine.stats();
+    const engine::EngineStats machine = model.stats();
     const ProcessMemory memory = process_memory();
     std::string text = fmt::format("\n{} tokens read at {:.1f}/s, {} written at {:.1f}/s ({})\n",
                                    stats.prompt_tokens,
@@ -42,7 +42,7 @@ std::string stats_for_people(const engine::Engine& engine,
                                    written_per_second(stats),
                                    engine::to_string(answer.finish));
     text += fmt::format("{}, {} threads, {}; memory {:.0f} MB, at most {:.0f} MB; --seed {}\n",
-                        engine.model_name(),
+                        model.model_name(),
                         machine.threads,
                         machine.isa,
                         static_cast<double>(memory.resident) / 1e6,

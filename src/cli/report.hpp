@@ -21,7 +21,7 @@ void end_answer(std::string_view text);
 [[nodiscard]] double per_second(double tokens, double seconds);
 
 /// Two lines for stderr: speed, memory, and what replays the answer.
-[[nodiscard]] std::string stats_for_people(const engine::Engine& engine,
+[[nodiscard]] std::string stats_for_people(const engine::TextModel& model,
                                            const Answer& answer,
                                            std::uint64_t seed);
 

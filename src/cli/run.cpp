@@ -43,19 +43,19 @@ Result<std::string> read_prompt(const RunFlags& flags) {
 }
 
 /// The prompt's tokens: as it is with --raw, else through the chat template.
-Result<std::vector<inference::TokenId>> encode(const engine::Engine& engine,
+Result<std::vector<inference::TokenId>> encode(const engine::TextModel& model,
                                                const RunFlags& flags,
                                                const std::string& text) {
-    if (!flags.is_raw) return Conversation(flags.system).prompt(engine, text);
-    auto tokens = engine.tokenizer().encode(text, {.parse_special = true, .add_bos = true});
+    if (!flags.is_raw) return Conversation(flags.system).prompt(model, text);
+    auto tokens = model.tokenizer().encode(text, {.parse_special = true, .add_bos = true});
     if (tokens.empty()) return fail(Errc::invalid_argument, "the prompt is empty; give some text");
     return tokens;
 }
 
-std::string to_json(const engine::Engine& engine, const Answer& answer, std::uint64_t seed) {
+std::string to_json(const engine::TextModel& model, const Answer& answer, std::uint64_t seed) {
     json::Writer out;
     out.begin_object();
-    out.member("model", engine.model_name());
+    out.member("model", model.model_name());
     out.member("text", answer.text);
     out.member("finish_reason", engine::to_string(answer.finish));
     out.member("seed", seed);

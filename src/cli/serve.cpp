@@ -47,13 +47,13 @@ io::Task<void> serve_beside(io::TaskGroup& group,
 }
 
 void introduce(const node::Node& node, const io::Address& address) {
-    const engine::Engine& engine = node.engine();
-    const bool can_chat = engine.chat_template().has_value();
+    const engine::TextModel& model = node.model();
+    const bool can_chat = model.chat_template().has_value();
     write_note(fmt::format("{} ({} positions, {} threads, {}) answers there. Ctrl-C stops. Try:\n",
-                           engine.model_name(),
-                           engine.context(),
-                           engine.stats().threads,
-                           engine.stats().isa));
+                           model.model_name(),
+                           model.context(),
+                           model.stats().threads,
+                           model.stats().isa));
     write_note(fmt::format("  curl {}/v1/{} -d '{}'\n",
                            node.url(),
                            can_chat ? "chat/completions" : "completions",

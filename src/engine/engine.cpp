@@ -95,16 +95,6 @@ std::size_t choose_pages(const EngineOptions& options,
 
 }  // namespace
 
-std::string_view to_string(FinishReason reason) {
-    switch (reason) {
-        case FinishReason::stop: return "stop";
-        case FinishReason::length: return "length";
-        case FinishReason::cancelled: return "cancelled";
-        case FinishReason::failed: return "failed";
-    }
-    return "unknown";
-}
-
 struct Engine::Impl {
     Impl(std::string model_name,
          inference::ModelConfig model_config,

@@ -19,12 +19,12 @@ std::uint64_t system_random() {
 }
 
 /// Texts replay between programs of equal fingerprints: the arithmetic is part of it.
-std::string fingerprint(const std::string& version, const engine::Engine& engine) {
-    return "kwaai-" + version + "-a" + std::to_string(engine.stats().arithmetic_id);
+std::string fingerprint(const std::string& version, const engine::TextModel& model) {
+    return "kwaai-" + version + "-a" + std::to_string(model.stats().arithmetic_id);
 }
 
-api::OpenaiOptions openai_options(const std::string& version, const engine::Engine& engine) {
-    return {.fingerprint = fingerprint(version, engine),
+api::OpenaiOptions openai_options(const std::string& version, const engine::TextModel& model) {
+    return {.fingerprint = fingerprint(version, model),
             .random_seed = system_random(),
             .unix_seconds = [] {
                 return static_cast<std::int64_t>(std::time(nullptr));
@@ -37,17 +37,17 @@ api::OpenaiOptions openai_options(const std::string& version, const engine::Engi
 struct Node::Parts {
     Parts(io::Loop& loop,
           std::unique_ptr<io::Listener> the_listener,
-          std::unique_ptr<engine::Engine> the_engine,
+          std::unique_ptr<engine::TextModel> the_model,
           const NodeOptions& options)
         : listener(std::move(the_listener)),
-          engine(std::move(the_engine)),
-          routes({.engine = *engine, .loop = loop, .work = tokenizing},
-                 openai_options(options.version, *engine)),
+          model(std::move(the_model)),
+          routes({.model = *model, .loop = loop, .work = tokenizing},
+                 openai_options(options.version, *model)),
           server(loop.clock(), routes, options.http_limits) {}
 
     std::unique_ptr<io::Listener> listener;
     io::WorkerThreads tokenizing{1};
-    std::unique_ptr<engine::Engine> engine;
+    std::unique_ptr<engine::TextModel> model;
     api::OpenaiRoutes routes;
     http::Server server;
 };
@@ -63,8 +63,8 @@ Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 Node::~Node() = default;
 
-const engine::Engine& Node::engine() const {
-    return *parts_->engine;
+const engine::TextModel& Node::model() const {
+    return *parts_->model;
 }
 
 std::string Node::url() const {

@@ -32,7 +32,7 @@ public:
     /// Nothing may be under way: run() has ended.
     ~Node();
 
-    [[nodiscard]] const engine::Engine& engine() const;
+    [[nodiscard]] const engine::TextModel& model() const;
     /// "http://127.0.0.1:8080", with the port that the system chose.
     [[nodiscard]] std::string url() const;
 
