@@ -1,4 +1,4 @@
-// SHA-256, HMAC and HKDF over it, and comparison in constant time.
+// SHA-256, HMAC over it, and comparison in constant time.
 #pragma once
 #include <array>
 #include <memory>
