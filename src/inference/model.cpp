@@ -96,10 +96,15 @@ Result<Span> Span::load(const LoadContext& context, BlockRange range) {
 }
 
 void Span::forward(const Batch& batch, Workspace& workspace) const {
+    forward(batch, workspace, range_);
+}
+
+void Span::forward(const Batch& batch, Workspace& workspace, BlockRange part) const {
+    KWAAI_CHECK(range_.covers(part), "a part of a span must lie in it");
     if (batch.rows.empty()) return;
     BlockRunner runner(config_, rope_, batch, workspace);
-    for (std::size_t block = 0; block < blocks_.size(); ++block)
-        runner.forward(blocks_[block], block);
+    for (std::uint32_t block = part.begin; block < part.end; ++block)
+        runner.forward(blocks_[block - range_.begin], block - range_.begin);
     for (const Row& row : batch.rows)
         row.sequence->advance(row.position + 1);
 }

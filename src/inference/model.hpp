@@ -2,6 +2,7 @@
 // forward, head; a server of blocks has only a span.
 #pragma once
 #include <atomic>
+#include <compare>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -24,6 +25,13 @@ struct BlockRange {
     std::uint32_t end = 0;
 
     [[nodiscard]] std::uint32_t count() const { return end - begin; }
+
+    /// Whether `part` has blocks, all of them of this range.
+    [[nodiscard]] bool covers(BlockRange part) const {
+        return begin <= part.begin && part.begin < part.end && part.end <= end;
+    }
+
+    friend auto operator<=>(const BlockRange&, const BlockRange&) = default;
 };
 
 /// What loading weights needs. `progress`, where given, grows by the file bytes that have been
@@ -47,6 +55,9 @@ public:
     /// their new length. The sequences' pools must have this span's geometry, with positions
     /// reserved. Bits do not depend on how rows are batched, on the executor or on the ISA.
     void forward(const Batch& batch, Workspace& workspace) const;
+    /// As above, through the blocks of `part` alone, which lies in range(). A sequence goes through
+    /// the same part all its life.
+    void forward(const Batch& batch, Workspace& workspace, BlockRange part) const;
 
     [[nodiscard]] BlockRange range() const { return range_; }
 
