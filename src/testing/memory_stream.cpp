@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-#include "base/random.hpp"
+#include "testing/read_splitter.hpp"
 
 namespace kwaai::testing {
 namespace {
@@ -24,7 +24,7 @@ struct Pipe {
 class MemoryStream final : public io::Stream {
 public:
     MemoryStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out, std::uint64_t seed)
-        : in_(std::move(in)), out_(std::move(out)), is_splitting_(seed != 0), random_(seed) {}
+        : in_(std::move(in)), out_(std::move(out)), splitter_(seed) {}
 
     ~MemoryStream() override { MemoryStream::close(); }
 
@@ -33,7 +33,7 @@ public:
         while (in->bytes.empty() && !is_closed_ && !in->is_ended)
             co_await in->changed.wait();
         if (is_closed_) co_return fail(Errc::closed, "reading from memory: closed");
-        const std::size_t count = piece(std::min(into.size(), in->bytes.size()));
+        const std::size_t count = splitter_.piece(std::min(into.size(), in->bytes.size()));
         std::copy_n(in->bytes.begin(), count, into.begin());
         in->bytes.erase(in->bytes.begin(), in->bytes.begin() + static_cast<std::ptrdiff_t>(count));
         in->changed.notify_all();
@@ -78,18 +78,9 @@ public:
     [[nodiscard]] std::string peer() const override { return "memory"; }
 
 private:
-    std::size_t piece(std::size_t count) {
-        if (!is_splitting_ || count < 2) return count;
-        // Half of the pieces are tiny: that is where parsers go wrong.
-        const std::uint64_t bits = random_.next();
-        const std::uint64_t bound = (bits & 1) != 0 ? std::min<std::uint64_t>(count, 4) : count;
-        return static_cast<std::size_t>(1 + (bits >> 1) % bound);
-    }
-
     std::shared_ptr<Pipe> in_;
     std::shared_ptr<Pipe> out_;
-    bool is_splitting_;
-    CounterRandom random_;
+    ReadSplitter splitter_;
     bool is_closed_ = false;
 };
 

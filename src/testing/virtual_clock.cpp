@@ -20,19 +20,36 @@ io::Task<void> VirtualClock::sleep_until(io::TimePoint deadline) {
     co_await entry.woken.wait();
 }
 
+void VirtualClock::call_at(io::TimePoint deadline, std::move_only_function<void()> fn) {
+    calls_.emplace(Key(std::max(deadline, now_), sequence_++), std::move(fn));
+}
+
 bool VirtualClock::wake_next(io::TimePoint limit) {
-    if (sleepers_.empty() || sleepers_.begin()->first.first > limit) return false;
-    const auto first = sleepers_.begin();
-    now_ = first->first.first;
-    first->second->notify_all();
-    sleepers_.erase(first);
+    const io::TimePoint next = earliest();
+    if ((sleepers_.empty() && calls_.empty()) || next > limit) return false;
+    now_ = next;
+    if (calls_.empty() ||
+        (!sleepers_.empty() && sleepers_.begin()->first < calls_.begin()->first)) {
+        const auto first = sleepers_.begin();
+        first->second->notify_all();
+        sleepers_.erase(first);
+    } else {
+        auto call = calls_.extract(calls_.begin());
+        call.mapped()();
+    }
     return true;
 }
 
 void VirtualClock::advance_to(io::TimePoint time) {
-    KWAAI_CHECK(sleepers_.empty() || sleepers_.begin()->first.first >= time,
-                "virtual time would jump over a sleeper");
+    KWAAI_CHECK(earliest() >= time, "virtual time would jump over a sleeper");
     now_ = std::max(now_, time);
+}
+
+io::TimePoint VirtualClock::earliest() const {
+    io::TimePoint time = io::TimePoint::max();
+    if (!sleepers_.empty()) time = sleepers_.begin()->first.first;
+    if (!calls_.empty()) time = std::min(time, calls_.begin()->first.first);
+    return time;
 }
 
 }  // namespace kwaai::testing

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <utility>
 
@@ -10,16 +11,20 @@
 
 namespace kwaai::testing {
 
-/// Starts at an hour and stands still. Sleepers wake one at a time, in the order of (deadline,
-/// start of the sleep): the same on every run, machine and compiler.
+/// Starts at an hour and stands still. Sleepers wake and calls happen one at a time, in the order
+/// of (deadline, start of the sleep): the same on every run, machine and compiler.
 class VirtualClock final : public io::Clock {
 public:
     [[nodiscard]] io::TimePoint now() const override { return now_; }
 
     io::Task<void> sleep_until(io::TimePoint deadline) override;
 
-    /// Jumps to the earliest deadline and wakes its sleeper; false, and nothing, where there is
-    /// none up to `limit`.
+    /// Calls `fn` at `deadline`, or at the next step where that has passed. Calls that the end of a
+    /// simulation leaves behind never happen.
+    void call_at(io::TimePoint deadline, std::move_only_function<void()> fn);
+
+    /// Jumps to the earliest deadline and wakes its sleeper or makes its call; false, and nothing,
+    /// where there is none up to `limit`.
     bool wake_next(io::TimePoint limit = io::TimePoint::max());
     /// Moves to `time`, which is not before any deadline.
     void advance_to(io::TimePoint time);
@@ -29,9 +34,12 @@ public:
 private:
     using Key = std::pair<io::TimePoint, std::uint64_t>;
 
+    [[nodiscard]] io::TimePoint earliest() const;
+
     io::TimePoint now_{std::chrono::hours(1)};
     std::uint64_t sequence_ = 0;
     std::map<Key, io::Event*> sleepers_;  // each in the frame of its sleep_until()
+    std::map<Key, std::move_only_function<void()>> calls_;
 };
 
 }  // namespace kwaai::testing
