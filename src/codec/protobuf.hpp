@@ -46,9 +46,16 @@ private:
 /// the wire type is another one (or the number does not fit).
 [[nodiscard]] Result<Bytes> field_bytes(const ProtoField& field);
 [[nodiscard]] Result<std::string_view> field_text(const ProtoField& field);  // any bytes, as text
-[[nodiscard]] Result<std::uint64_t> field_u64(const ProtoField& field);
+[[nodiscard]] Result<std::uint64_t> field_u64(const ProtoField& field);      // a varint
 [[nodiscard]] Result<std::uint32_t> field_u32(const ProtoField& field);
 [[nodiscard]] Result<bool> field_bool(const ProtoField& field);
+[[nodiscard]] Result<std::uint64_t> field_fixed64(const ProtoField& field);
+[[nodiscard]] Result<double> field_double(const ProtoField& field);
+
+/// The next number of a packed repeated field, taken off the front of `rest`, which is not empty.
+/// A writer may also leave the field unpacked: read both.
+[[nodiscard]] Result<std::uint64_t> take_varint(Bytes& rest);
+[[nodiscard]] Result<double> take_double(Bytes& rest);
 
 /// Appends fields to a buffer, in the order of the calls: deterministic bytes.
 class ProtoWriter {
@@ -57,6 +64,7 @@ public:
 
     void varint(std::uint32_t tag, std::uint64_t value);
     void fixed64(std::uint32_t tag, std::uint64_t value);
+    void float64(std::uint32_t tag, double value);
     void bytes(std::uint32_t tag, Bytes value);
 
     void text(std::uint32_t tag, std::string_view value) { bytes(tag, as_bytes(value)); }
