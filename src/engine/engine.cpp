@@ -9,121 +9,26 @@
 
 #include "engine/batcher.hpp"
 #include "engine/compute_pool.hpp"
-#include "engine/files.hpp"
+#include "engine/loading.hpp"
 #include "engine/machine.hpp"
 #include "inference/model.hpp"
 #include "kernels/isa.hpp"
 
 namespace kwaai::engine {
-namespace {
-
-constexpr std::uint32_t kContextDefault = 8192;
-constexpr unsigned kThreadsMax = 256;
-
-// Calls `report` about ten times a second until destroyed, and once more then.
-class ProgressReporter {
-public:
-    ProgressReporter(std::function<void(std::uint64_t, std::uint64_t)> report,
-                     const std::atomic<std::uint64_t>& done,
-                     std::uint64_t total)
-        : report_(std::move(report)), done_(done), total_(total) {
-        if (report_) thread_ = std::thread([this] { run(); });
-    }
-
-    ProgressReporter(const ProgressReporter&) = delete;
-    ProgressReporter& operator=(const ProgressReporter&) = delete;
-
-    ~ProgressReporter() {
-        if (!thread_.joinable()) return;
-        {
-            const std::scoped_lock lock(mutex_);
-            is_over_ = true;
-        }
-        over_.notify_one();
-        thread_.join();
-    }
-
-private:
-    void run() {
-        std::unique_lock lock(mutex_);
-        while (!over_.wait_for(lock, std::chrono::milliseconds(100), [&] { return is_over_; }))
-            report_(std::min(done_.load(), total_), total_);
-        report_(std::min(done_.load(), total_), total_);
-    }
-
-    std::function<void(std::uint64_t, std::uint64_t)> report_;
-    const std::atomic<std::uint64_t>& done_;
-    std::uint64_t total_;
-    std::mutex mutex_;
-    std::condition_variable over_;
-    bool is_over_ = false;
-    std::thread thread_;
-};
-
-std::string mebibytes(std::uint64_t bytes) {
-    return std::to_string((bytes + (1U << 20) - 1) >> 20) + " MiB";
-}
-
-Result<std::uint32_t> choose_context(std::uint32_t wanted, const inference::ModelConfig& config) {
-    if (wanted == 0) return std::min(config.context, kContextDefault);
-    if (wanted > config.context)
-        return fail(Errc::invalid_argument,
-                    "a context of " + std::to_string(wanted) + " is more than this model's " +
-                        std::to_string(config.context) + " positions");
-    return wanted;
-}
-
-Result<void> check_memory(std::uint64_t wanted) {
-    const std::uint64_t available = available_memory();
-    if (available == 0 || wanted <= available) return {};
-    return fail(Errc::limit_exceeded,
-                "the model needs " + mebibytes(wanted) + " of memory and this machine has " +
-                    mebibytes(available) + " free: choose a smaller model or quantisation");
-}
-
-// Memory for keys and values: what was asked for or a quarter of what is free, at least one whole
-// context.
-std::size_t choose_pages(const EngineOptions& options,
-                         std::uint32_t context,
-                         const inference::KvGeometry& geometry) {
-    const std::uint64_t bytes =
-        options.kv_bytes_max > 0 ? options.kv_bytes_max : available_memory() / 4;
-    const std::size_t one =
-        (std::size_t{context} + kernels::kPagePositions - 1) / kernels::kPagePositions;
-    return std::max<std::size_t>(one, static_cast<std::size_t>(bytes / geometry.page_bytes()));
-}
-
-}  // namespace
 
 struct Engine::Impl {
-    Impl(std::string model_name,
-         inference::ModelConfig model_config,
-         inference::Tokenizer model_tokenizer,
-         Result<inference::ChatTemplate> model_template,
-         std::uint32_t context_positions,
-         unsigned requests_limit,
-         unsigned threads)
-        : name(std::move(model_name)),
-          config(std::move(model_config)),
-          tokenizer(std::move(model_tokenizer)),
-          chat_template(std::move(model_template)),
-          context(context_positions),
-          requests_max(requests_limit),
-          pool(threads) {}
+    Impl(TextParts text_parts, std::uint32_t requests_limit, std::shared_ptr<ComputePool> threads)
+        : text(std::move(text_parts)), requests_max(requests_limit), pool(std::move(threads)) {}
 
-    Result<void> load_weights(const inference::ModelFile& file, const EngineOptions& options);
+    void put_to_work(Weights weights, std::uint64_t kv_bytes_max);
     void run();
     [[nodiscard]] bool take_orders();
 
-    std::string name;
-    inference::ModelConfig config;
-    inference::Tokenizer tokenizer;
-    Result<inference::ChatTemplate> chat_template;
-    std::uint32_t context;
-    unsigned requests_max;
+    TextParts text;
+    std::uint32_t requests_max;
     const kernels::Isa& isa = kernels::best();
     HugePageSource memory;
-    ComputePool pool;
+    std::shared_ptr<ComputePool> pool;
     std::optional<inference::Span> span;
     std::optional<inference::Ends> ends;
     std::optional<inference::KvPool> kv;
@@ -141,26 +46,18 @@ struct Engine::Impl {
     std::thread thread;
 };
 
-Result<void> Engine::Impl::load_weights(const inference::ModelFile& file,
-                                        const EngineOptions& options) {
-    const inference::BlockRange all{0, config.block_count};
-    const std::uint64_t total = inference::bytes_to_load(file, all, true);
-    KWAAI_CHECKED(check_memory(total));
-    std::atomic<std::uint64_t> done{0};
-    {
-        const ProgressReporter reporter(options.on_progress, done, total);
-        const inference::LoadContext load{file, config, memory, pool, &done};
-        KWAAI_TRY(span, inference::Span::load(load, all));
-        KWAAI_TRY(ends, inference::Ends::load(load));
-    }
-    kv.emplace(span->kv_geometry(), choose_pages(options, context, span->kv_geometry()), memory);
-    batcher.emplace(config, tokenizer, *span, *ends, *kv, pool, isa);
+void Engine::Impl::put_to_work(Weights weights, std::uint64_t kv_bytes_max) {
+    span = std::move(weights.span);
+    ends = std::move(weights.ends);
+    kv.emplace(span->kv_geometry(),
+               choose_kv_pages(kv_bytes_max, text.context, span->kv_geometry()),
+               memory);
+    batcher.emplace(text.config, text.tokenizer, *span, *ends, *kv, *pool, isa);
     stats.weight_bytes = span->size_bytes() + ends->size_bytes();
     stats.kv_bytes_max = kv->pages_max() * kv->geometry().page_bytes();
-    stats.threads = pool.worker_count();
+    stats.threads = pool->worker_count();
     stats.isa = isa.name;
     stats.arithmetic_id = kernels::kArithmeticId;
-    return {};
 }
 
 // Moves what callers ordered to the batcher; sleeps while there is nothing to do. False when the
@@ -211,52 +108,35 @@ Engine::~Engine() {
 
 Result<std::unique_ptr<Engine>> Engine::load(const std::string& path,
                                              const EngineOptions& options) {
-    if (options.threads > kThreadsMax)
-        return fail(Errc::invalid_argument,
-                    std::to_string(options.threads) + " threads are too many: at most " +
-                        std::to_string(kThreadsMax));
-    LocalFiles files;
-    KWAAI_TRY(const inference::ModelFile file, inference::open_model(path, files));
-    auto config = inference::read_config(file);
-    if (!config) return forward_error(config, path);
-    auto tokenizer = inference::Tokenizer::from_model(file);
-    if (!tokenizer) return forward_error(tokenizer, path);
-    if (tokenizer->size() > config->vocabulary)
-        return fail(Errc::malformed,
-                    path + ": the tokenizer has " + std::to_string(tokenizer->size()) +
-                        " tokens and the embedding only " + std::to_string(config->vocabulary));
-    KWAAI_TRY(const std::uint32_t context, choose_context(options.context, *config));
-    const unsigned threads = options.threads > 0 ? options.threads : usable_cores();
-    auto impl = std::make_unique<Impl>(file.name,
-                                       std::move(*config),
-                                       std::move(*tokenizer),
-                                       inference::ChatTemplate::from_model(file),
-                                       context,
-                                       options.requests_max,
-                                       threads);
-    auto loaded = impl->load_weights(file, options);
-    if (!loaded) return forward_error(loaded, path);
+    KWAAI_TRY(auto pool, choose_pool(nullptr, options.threads));
+    KWAAI_TRY(const OpenedModel model, open_model_files(path));
+    KWAAI_TRY(TextParts text, read_text_parts(model, options.context));
+    const WeightsWanted whole{.blocks = inference::BlockRange{0, model.config.block_count},
+                              .with_ends = true};
+    KWAAI_TRY(Weights weights, load_weights(model, whole, *pool, options.on_progress));
+    auto impl = std::make_unique<Impl>(std::move(text), options.requests_max, std::move(pool));
+    impl->put_to_work(std::move(weights), options.kv_bytes_max);
     return std::unique_ptr<Engine>(new Engine(std::move(impl)));
 }
 
 const inference::ModelConfig& Engine::config() const {
-    return impl_->config;
+    return impl_->text.config;
 }
 
 const inference::Tokenizer& Engine::tokenizer() const {
-    return impl_->tokenizer;
+    return impl_->text.tokenizer;
 }
 
 const Result<inference::ChatTemplate>& Engine::chat_template() const {
-    return impl_->chat_template;
+    return impl_->text.chat_template;
 }
 
 const std::string& Engine::model_name() const {
-    return impl_->name;
+    return impl_->text.name;
 }
 
 std::uint32_t Engine::context() const {
-    return impl_->context;
+    return impl_->text.context;
 }
 
 EngineStats Engine::stats() const {
@@ -268,16 +148,16 @@ Result<RequestId> Engine::submit(Request request, std::function<void(const Event
     KWAAI_CHECKED(request.sampling.validate());
     if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
     for (const inference::TokenId token : request.prompt)
-        if (token >= impl_->config.vocabulary)
+        if (token >= impl_->text.config.vocabulary)
             return fail(Errc::invalid_argument,
                         "token " + std::to_string(token) + " is outside the vocabulary of " +
-                            std::to_string(impl_->config.vocabulary));
+                            std::to_string(impl_->text.config.vocabulary));
     const std::size_t length = request.prompt.size();
-    if (length >= impl_->context)
+    if (length >= impl_->text.context)
         return fail(Errc::limit_exceeded,
                     "the prompt has " + std::to_string(length) + " tokens and the context only " +
-                        std::to_string(impl_->context) + ": shorten it or raise --context");
-    const std::size_t room = impl_->context - length;
+                        std::to_string(impl_->text.context) + ": shorten it or raise --context");
+    const std::size_t room = impl_->text.context - length;
     const std::size_t completion =
         request.max_tokens > 0 ? std::min<std::size_t>(request.max_tokens, room) : room;
     const auto tokens_max = static_cast<std::uint32_t>(length + completion);
@@ -296,7 +176,7 @@ Result<RequestId> Engine::submit(Request request, std::function<void(const Event
         on_event(event);
     };
     impl_->submitted.push_back(std::make_unique<Job>(
-        id, std::move(request), std::move(counted), tokens_max, impl_->tokenizer, *impl_->kv));
+        id, std::move(request), std::move(counted), tokens_max, impl_->text.tokenizer, *impl_->kv));
     impl_->orders.notify_one();
     return id;
 }

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "base/result.hpp"
+#include "engine/loading.hpp"
 #include "engine/text_model.hpp"
 
 namespace kwaai::engine {
@@ -17,8 +18,7 @@ struct EngineOptions {
     std::uint32_t requests_max = 64;  // running and waiting; more are refused
     std::uint64_t kv_bytes_max =
         0;  // memory for keys and values; 0 = a quarter of what is free, at least one context
-    /// Called now and then, from a thread of its own, with the bytes repacked so far and the total.
-    std::function<void(std::uint64_t done, std::uint64_t total)> on_progress;
+    ProgressHandler on_progress;
 };
 
 /// The whole model on this machine. Owns a thread that runs the batches and the compute pool;
