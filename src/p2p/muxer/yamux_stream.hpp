@@ -1,0 +1,53 @@
+// What a yamux session knows of one stream. Only YamuxState changes it.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "base/bytes.hpp"
+#include "io/clock.hpp"
+#include "p2p/muxer/receive_buffer.hpp"
+
+namespace kwaai::p2p {
+
+struct YamuxStream {
+    enum class Fin : std::uint8_t { none, wanted, sent };
+    enum class End : std::uint8_t { none, reset_by_peer, session_ended };
+
+    explicit YamuxStream(ChunkPool& pool) : received(pool) {}
+
+    /// 0 until the SYN leaves: ids must rise on the wire, whatever the order of the first writes.
+    std::uint32_t id = 0;
+    bool is_inbound = false;
+    bool is_acknowledged = false;  // by whom did not open it
+    bool is_lingering = false;     // closed by us; what still comes is dropped
+    End end = End::none;
+    std::uint32_t reset_code = 0;  // given by the peer
+
+    // Receiving: window = receivable + received.size() + what was read and not granted again
+    std::uint32_t window = 0;
+    std::uint32_t receivable = 0;  // the peer may still send this much
+    io::TimePoint granted_at;
+    ReceiveBuffer received;
+    bool is_finished_by_peer = false;
+
+    // Sending
+    std::uint32_t sendable = 0;    // the window that the peer grants
+    std::span<const Bytes> parts;  // of the write under way; the first from `offset` on
+    std::size_t offset = 0;
+    bool is_writing = false;
+    bool is_cut = false;  // a write ended before all of it was sent
+    Fin fin = Fin::none;
+
+    // Waiting to be sent
+    bool is_syn_wanted = false;
+    bool is_ack_wanted = false;
+    bool is_update_wanted = false;
+
+    // In which lists of the state it is
+    bool in_control = false;
+    bool in_ready = false;
+    bool in_changed = false;
+};
+
+}  // namespace kwaai::p2p
