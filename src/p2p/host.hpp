@@ -110,8 +110,9 @@ public:
     /// Smoothed round-trip time of the connection's keep-alive pings; nothing before the first.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> round_trip_time(const PeerId& peer) const;
 
+    struct State;  // for the host_*.cpp files of this room
+
 private:
-    struct State;
     std::unique_ptr<State> state_;
 };
 

@@ -1,0 +1,46 @@
+// One authenticated, multiplexed connection of a host.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "io/clock.hpp"
+#include "io/event.hpp"
+#include "p2p/limits.hpp"
+#include "p2p/multiaddr.hpp"
+#include "p2p/muxer/yamux_session.hpp"
+#include "p2p/peer_id.hpp"
+#include "p2p/protocol/identify_wire.hpp"
+
+namespace kwaai::p2p {
+
+/// Shared by the host, which runs it, and by the streams on it.
+struct Connection {
+    Connection(PeerId peer,
+               Multiaddr remote_address,
+               bool outbound,
+               std::unique_ptr<io::Stream> transport,
+               const Limits& limits,
+               io::Clock& clock)
+        : remote(std::move(peer)),
+          address(std::move(remote_address)),
+          is_outbound(outbound),
+          opened(clock.now()),
+          session(std::move(transport),
+                  outbound ? YamuxRole::dialer : YamuxRole::listener,
+                  limits,
+                  clock) {}
+
+    PeerId remote;
+    Multiaddr address;  // where it leads, with /p2p
+    bool is_outbound;
+    io::TimePoint opened;
+    YamuxSession session;
+    std::optional<IdentifyMessage> identity;  // once identify has answered
+    bool is_identify_over = false;            // answered or failed
+    io::Event identified;
+    std::size_t inbound_streams = 0;
+    std::size_t inbound_pings = 0;
+};
+
+}  // namespace kwaai::p2p

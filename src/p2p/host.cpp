@@ -1,0 +1,267 @@
+#include "p2p/host.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "crypto/random.hpp"
+#include "io/timeout.hpp"
+#include "p2p/host_state.hpp"
+#include "p2p/protocol/multistream.hpp"
+#include "p2p/protocol/ping.hpp"
+
+namespace kwaai::p2p {
+namespace {
+
+constexpr std::chrono::seconds kGoodbye{1};  // for what is queued on connections to be written
+
+}  // namespace
+
+Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions some_options)
+    : network(some_network),
+      clock(some_clock),
+      options(std::move(some_options)),
+      id(PeerId::of(options.identity.public_key())),
+      noise(options.identity, options.random),
+      book(options.limits) {
+    if (!options.random) options.random = crypto::fill_random;
+}
+
+Host::Host(io::Network& network, io::Clock& clock, HostOptions options)
+    : state_(std::make_unique<State>(network, clock, std::move(options))) {
+    state_->add_own_protocols(*this);
+}
+
+Host::~Host() = default;
+
+const PeerId& Host::id() const {
+    return state_->id;
+}
+
+const crypto::PrivateKey& Host::identity() const {
+    return state_->options.identity;
+}
+
+Result<> Host::listen(const Multiaddr& address) {
+    const auto target = address.tcp_target();
+    if (!target || (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6))
+        return fail(Errc::unsupported,
+                    "cannot listen on " + address.to_text() +
+                        ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT");
+    KWAAI_TRY(std::unique_ptr<io::Listener> listener,
+              state_->network.listen({.host = target->host, .port = target->port}));
+    KWAAI_TRY(const io::Address bound, io::parse_address(listener->local_address()));
+    KWAAI_TRY(Multiaddr chosen, Multiaddr::of(bound));
+    state_->listening.push_back({.listener = std::move(listener), .address = std::move(chosen)});
+    if (state_->group != nullptr) state_->start_accepting(state_->listening.back());
+    return {};
+}
+
+std::vector<Multiaddr> Host::addresses() const {
+    std::vector<Multiaddr> all;
+    for (const State::Listening& listening : state_->listening)
+        all.push_back(listening.address.with_peer(state_->id));
+    return all;
+}
+
+void Host::handle(std::string protocol, StreamHandler handler) {
+    state_->handlers.insert_or_assign(std::move(protocol), std::move(handler));
+    ++state_->handlers_version;
+    state_->handlers_changed.notify_all();
+}
+
+void Host::stop_handling(const std::string& protocol) {
+    state_->handlers.erase(protocol);
+    ++state_->handlers_version;
+    state_->handlers_changed.notify_all();
+}
+
+namespace {
+
+io::Task<void> close_connections(Host::State& state) {
+    for (const auto& [peer, connections] : state.connections)
+        for (const auto& connection : connections)
+            connection->session.close();
+    while (!state.connections.empty())
+        co_await state.connection_ended.wait();
+}
+
+io::Task<void> run_beside(io::TaskGroup& group, Host::State& state) {
+    state.group = &group;
+    for (Host::State::Listening& listening : state.listening)
+        state.start_accepting(listening);
+    group.spawn(&Host::State::push_identity, std::ref(state));
+    while (!state.is_closing)
+        co_await state.closing.wait();
+    io::Task<void> goodbye = close_connections(state);
+    const bool is_said = co_await io::finishes_within(state.clock, kGoodbye, std::move(goodbye));
+    static_cast<void>(is_said);
+    group.cancel();
+}
+
+// Whatever ends run(): afterwards nothing is started any more.
+class Running {
+public:
+    explicit Running(Host::State& state) : state_(state) {}
+
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+
+    ~Running() {
+        state_.group = nullptr;
+        state_.is_closing = true;
+        for (Host::State::Listening& listening : state_.listening)
+            listening.listener->close();
+        state_.dial_ended.notify_all();
+    }
+
+private:
+    Host::State& state_;
+};
+
+}  // namespace
+
+io::Task<void> Host::run() {
+    const Running running(*state_);
+    co_await io::with_group(run_beside, std::ref(*state_));
+}
+
+void Host::close() {
+    state_->is_closing = true;
+    for (State::Listening& listening : state_->listening)
+        listening.listener->close();
+    state_->closing.notify_all();
+}
+
+void Host::add_address(const PeerId& peer, const Multiaddr& address) {
+    if (peer != state_->id) state_->book.add(peer, address);
+}
+
+io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
+    const std::optional<PeerId> peer = address.peer();
+    if (!peer)
+        co_return fail(
+            Errc::invalid_argument,
+            address.to_text() + " does not end with /p2p/ID, the peer that is expected there");
+    if (!address.tcp_target())
+        co_return fail(Errc::invalid_argument,
+                       "cannot dial " + address.to_text() + ": only TCP addresses are spoken");
+    if (*peer == state_->id)
+        co_return fail(Errc::invalid_argument, address.to_text() + " is this node itself");
+    state_->book.add(*peer, address);
+    const auto connection = co_await state_->connection_to(*peer);
+    if (!connection) co_return std::unexpected<Error>(connection.error());
+    co_return *peer;
+}
+
+io::Task<Result<std::unique_ptr<Stream>>> Host::open(PeerId peer, std::string protocol) {
+    const OpenOptions options;
+    auto stream = co_await open(std::move(peer), std::move(protocol), options);
+    co_return stream;
+}
+
+namespace {
+
+io::Task<Result<std::unique_ptr<Stream>>> open_stream(Host::State& state,
+                                                      PeerId peer,
+                                                      std::string protocol,
+                                                      bool is_lazy) {
+    KWAAI_CO_TRY(std::shared_ptr<Connection> connection, co_await state.connection_to(peer));
+    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
+    StreamParts parts{.connection = std::move(connection),
+                      .muxed = std::move(muxed),
+                      .protocol = std::move(protocol),
+                      .lease = nullptr};
+    if (is_lazy) co_return make_proposed_stream(std::move(parts));
+    const std::vector<std::string> wanted{parts.protocol};
+    KWAAI_CO_TRY(Negotiated agreed, co_await negotiate_outbound(*parts.muxed, wanted));
+    co_return make_agreed_stream(std::move(parts), std::move(agreed.residue));
+}
+
+}  // namespace
+
+io::Task<Result<std::unique_ptr<Stream>>> Host::open(PeerId peer,
+                                                     std::string protocol,
+                                                     OpenOptions options) {
+    auto opening = open_stream(*state_, std::move(peer), protocol, options.is_lazy);
+    auto stream = co_await io::with_timeout(state_->clock, options.timeout, std::move(opening));
+    if (!stream) co_return forward_error(stream, "opening " + protocol);
+    co_return std::move(*stream);
+}
+
+io::Task<Result<std::chrono::nanoseconds>> Host::ping(PeerId peer) {
+    KWAAI_CO_TRY(std::unique_ptr<Stream> stream, co_await open(std::move(peer), kPingProtocol));
+    auto pinging = ping_once(*stream, state_->clock, state_->options.random);
+    auto time = co_await io::with_timeout(
+        state_->clock, state_->options.limits.negotiation_timeout, std::move(pinging));
+    if (time) stream->close();
+    co_return time;
+}
+
+io::Task<Result<PeerInfo>> Host::identify(PeerId peer) {
+    KWAAI_CO_TRY(const std::shared_ptr<Connection> connection,
+                 co_await state_->connection_to(peer));
+    while (!connection->is_identify_over && !connection->session.is_closed())
+        co_await connection->identified.wait();
+    if (!connection->identity)
+        co_return fail(Errc::unavailable,
+                       "peer " + peer.to_text() + " did not say who it is (no answer to identify)");
+    co_return state_->info_of(*connection);
+}
+
+void Host::disconnect(const PeerId& peer) {
+    const auto found = state_->connections.find(peer);
+    if (found == state_->connections.end()) return;
+    for (const auto& connection : found->second)
+        connection->session.close();
+}
+
+bool Host::is_connected(const PeerId& peer) const {
+    return state_->best_connection(peer) != nullptr;
+}
+
+std::vector<PeerInfo> Host::peers() const {
+    std::vector<PeerInfo> all;
+    for (const auto& [peer, connections] : state_->connections)
+        all.push_back(state_->info_of(*connections.front()));
+    return all;
+}
+
+std::optional<std::chrono::nanoseconds> Host::round_trip_time(const PeerId& peer) const {
+    const auto connection = state_->best_connection(peer);
+    if (connection == nullptr) return std::nullopt;
+    return connection->session.round_trip_time();
+}
+
+// The oldest that is open: later ones are mostly duplicates of simultaneous dials.
+std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) const {
+    const auto found = connections.find(peer);
+    if (found == connections.end()) return nullptr;
+    for (const auto& connection : found->second)
+        if (!connection->session.is_closed()) return connection;
+    return nullptr;
+}
+
+std::size_t Host::State::connection_count() const {
+    std::size_t count = 0;
+    for (const auto& [peer, of_peer] : connections)
+        count += of_peer.size();
+    return count;
+}
+
+PeerInfo Host::State::info_of(const Connection& connection) const {
+    PeerInfo info{.peer = connection.remote,
+                  .agent = {},
+                  .protocols = {},
+                  .addresses = {},
+                  .observed = {},
+                  .connected = connection.address};
+    if (connection.identity) {
+        info.agent = connection.identity->agent;
+        info.protocols = connection.identity->protocols;
+        info.addresses = connection.identity->listen_addresses;
+        info.observed = connection.identity->observed;
+    }
+    return info;
+}
+
+}  // namespace kwaai::p2p

@@ -1,0 +1,159 @@
+// How a host reaches a peer: known addresses, one after the other, then Noise and yamux.
+#include <algorithm>
+#include <utility>
+
+#include "io/timeout.hpp"
+#include "p2p/host_state.hpp"
+#include "p2p/prefixed_stream.hpp"
+#include "p2p/protocol/multistream.hpp"
+
+namespace kwaai::p2p {
+namespace {
+
+// Who waits for a dial of somebody else goes on when it has ended, however that was.
+class Dialling {
+public:
+    Dialling(Host::State& state, PeerId peer) : state_(state), peer_(std::move(peer)) {
+        state_.dialling.insert(peer_);
+    }
+
+    Dialling(const Dialling&) = delete;
+    Dialling& operator=(const Dialling&) = delete;
+
+    ~Dialling() {
+        state_.dialling.erase(peer_);
+        state_.dial_ended.notify_all();
+    }
+
+private:
+    Host::State& state_;
+    PeerId peer_;
+};
+
+std::string seconds_text(io::Duration duration) {
+    const auto seconds = std::chrono::ceil<std::chrono::seconds>(duration).count();
+    return std::to_string(seconds) + " s";
+}
+
+io::IpFamily family_of(AddrCode kind) {
+    if (kind == AddrCode::dns4) return io::IpFamily::v4;
+    if (kind == AddrCode::dns6) return io::IpFamily::v6;
+    return io::IpFamily::any;
+}
+
+}  // namespace
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::connection_to(PeerId peer) {
+    while (true) {
+        if (group == nullptr || is_closing)
+            co_return fail(Errc::closed, "this node is not running");
+        if (auto open = best_connection(peer); open != nullptr) co_return open;
+        if (!dialling.contains(peer)) break;
+        co_await dial_ended.wait();
+    }
+    auto connection = co_await dial(std::move(peer));
+    co_return connection;
+}
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
+    const Dialling dialling_it(*this, peer);
+    if (connection_count() >= options.limits.connections_max)
+        co_return fail(Errc::limit_exceeded,
+                       "this node has " + std::to_string(options.limits.connections_max) +
+                           " connections, its limit");
+    const PeerBook::Candidates found = book.candidates(peer, clock.now());
+    if (!found.is_known)
+        co_return fail(Errc::not_found, "no address of peer " + peer.to_text() + " is known");
+    if (found.ready.empty())
+        co_return fail(Errc::unavailable,
+                       "peer " + peer.to_text() + ": backing off for " +
+                           seconds_text(found.back_off) + " after: " + found.last_failure);
+    std::string failures;
+    for (const Multiaddr& address : found.ready) {
+        auto connection = co_await dial_address(peer, address);
+        if (connection) {
+            book.succeeded(peer, address);
+            co_return connection;
+        }
+        book.failed(peer, address, connection.error().context, clock.now());
+        if (found.ready.size() == 1)
+            co_return forward_error(connection, "dialling " + address.to_text());
+        failures += "\n  " + address.to_text() + ": " + connection.error().context;
+    }
+    co_return fail(Errc::unavailable, "peer " + peer.to_text() + " cannot be reached:" + failures);
+}
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId peer,
+                                                                        Multiaddr address) {
+    const std::optional<TcpTarget> target = address.tcp_target();
+    if (!target) co_return fail(Errc::unsupported, "only TCP addresses are spoken");
+    std::vector<std::string> ips{target->host};
+    if (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6) {
+        auto resolving = network.resolve(target->host, family_of(target->kind));
+        auto resolved =
+            co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(resolving));
+        if (!resolved) co_return forward_error(resolved);
+        ips = std::move(*resolved);
+        if (ips.size() > options.limits.dials_per_peer_max)
+            ips.resize(options.limits.dials_per_peer_max);
+    }
+    Result<std::shared_ptr<Connection>> last = fail(Errc::not_found, "the name has no address");
+    for (const std::string& ip : ips) {
+        io::Address to{.host = ip, .port = target->port};
+        last = co_await dial_ip(peer, address, std::move(to));
+        if (last) break;
+    }
+    co_return last;
+}
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
+                                                                   Multiaddr address,
+                                                                   io::Address target) {
+    auto connecting = network.connect(std::move(target));
+    auto raw = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(connecting));
+    if (!raw) co_return forward_error(raw);
+    auto upgrading = upgrade_outbound(std::move(*raw), peer);
+    auto channel =
+        co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
+    if (!channel) co_return forward_error(channel);
+    if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
+    co_return start_connection(std::move(*channel), address.with_peer(peer), true);
+}
+
+io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io::Stream> raw,
+                                                              PeerId peer) {
+    const std::vector<std::string> muxers{kYamuxProtocol};
+    std::optional<PeerId> expected(std::move(peer));
+    KWAAI_CO_TRY(SecureChannel channel,
+                 co_await secure_outbound(std::move(raw), noise, muxers, std::move(expected)));
+    KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, true));
+    co_return channel;
+}
+
+io::Task<Result<SecureChannel>> Host::State::upgrade_inbound(std::unique_ptr<io::Stream> raw) {
+    const std::vector<std::string> muxers{kYamuxProtocol};
+    KWAAI_CO_TRY(SecureChannel channel, co_await secure_inbound(std::move(raw), noise, muxers));
+    KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
+    co_return channel;
+}
+
+// Nothing to do where the handshake has agreed on the muxer already; rust-libp2p does not.
+io::Task<Result<>> Host::State::agree_on_muxer(SecureChannel& channel, bool is_outbound) {
+    if (channel.muxer) co_return Result<>();
+    const std::vector<std::string> wanted{kYamuxProtocol};
+    const std::function<bool(std::string_view)> is_yamux = [](std::string_view protocol) {
+        return protocol == kYamuxProtocol;
+    };
+    Result<Negotiated> agreed;
+    if (is_outbound)
+        agreed = co_await negotiate_outbound(*channel.stream, wanted);
+    else
+        agreed = co_await negotiate_inbound(*channel.stream, is_yamux, options.limits);
+    if (!agreed) co_return forward_error(agreed, "agreeing on a muxer");
+    channel.muxer = kYamuxProtocol;
+    if (!agreed->residue.empty())
+        channel.stream = prefix_stream(std::move(channel.stream), std::move(agreed->residue));
+    co_return Result<>();
+}
+
+}  // namespace kwaai::p2p

@@ -1,0 +1,102 @@
+// What a host is made of; for the host_*.cpp files of this room.
+#pragma once
+#include <map>
+#include <memory>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "io/event.hpp"
+#include "io/task_group.hpp"
+#include "p2p/connection.hpp"
+#include "p2p/host.hpp"
+#include "p2p/peer_book.hpp"
+#include "p2p/protocol_stream.hpp"
+#include "p2p/security/secure_channel.hpp"
+
+namespace kwaai::p2p {
+
+inline constexpr const char* kYamuxProtocol = "/yamux/1.0.0";
+
+struct Host::State {
+    struct Listening {
+        std::shared_ptr<io::Listener> listener;
+        Multiaddr address;  // with the port that the system chose
+        bool is_accepting = false;
+    };
+
+    State(io::Network& some_network, io::Clock& some_clock, HostOptions some_options);
+
+    // host_dial.cpp
+    io::Task<Result<std::shared_ptr<Connection>>> connection_to(PeerId peer);
+    io::Task<Result<std::shared_ptr<Connection>>> dial(PeerId peer);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_address(PeerId peer, Multiaddr address);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_ip(PeerId peer,
+                                                          Multiaddr address,
+                                                          io::Address target);
+    io::Task<Result<>> agree_on_muxer(SecureChannel& channel, bool is_outbound);
+    io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw, PeerId peer);
+    io::Task<Result<SecureChannel>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
+
+    // host_serve.cpp
+    void start_accepting(Listening& listening);
+    io::Task<void> accept_connections(std::shared_ptr<io::Listener> listener);
+    io::Task<void> take_connection(std::unique_ptr<io::Stream> raw, std::string ip);
+    [[nodiscard]] bool admits(const std::string& ip) const;
+    std::shared_ptr<Connection> start_connection(SecureChannel channel,
+                                                 Multiaddr address,
+                                                 bool is_outbound);
+    io::Task<void> run_connection(std::shared_ptr<Connection> connection);
+    static io::Task<void> attend_to(io::TaskGroup& connection_group,
+                                    State& state,
+                                    std::shared_ptr<Connection> connection);
+    io::Task<void> accept_streams(io::TaskGroup& connection_group,
+                                  std::shared_ptr<Connection> connection);
+    io::Task<void> serve_stream(std::shared_ptr<Connection> connection,
+                                std::unique_ptr<MuxedStream> muxed,
+                                StreamLease lease);
+    [[nodiscard]] StreamLease admit_stream(const std::shared_ptr<Connection>& connection);
+    [[nodiscard]] bool speaks(std::string_view protocol) const;
+
+    // host_identify.cpp
+    void add_own_protocols(Host& host);
+    [[nodiscard]] codec::Buffer identify_bytes(const Multiaddr& observed) const;
+    io::Task<void> ask_identity(std::shared_ptr<Connection> connection);
+    io::Task<Result<>> read_identity(std::shared_ptr<Connection> connection);
+    io::Task<Result<IdentifyMessage>> receive_identity(Stream& stream);
+    [[nodiscard]] Result<> take_identity(Connection& connection, IdentifyMessage message);
+    io::Task<void> serve_identify(std::unique_ptr<Stream> stream);
+    io::Task<void> serve_push(std::unique_ptr<Stream> stream);
+    io::Task<void> push_identity();
+    io::Task<void> push_to(std::shared_ptr<Connection> connection);
+    io::Task<Result<>> push_once(std::shared_ptr<Connection> connection);
+
+    [[nodiscard]] std::shared_ptr<Connection> best_connection(const PeerId& peer) const;
+    [[nodiscard]] std::shared_ptr<Connection> connection_of(const Stream& stream) const;
+    [[nodiscard]] PeerInfo info_of(const Connection& connection) const;
+    [[nodiscard]] std::size_t connection_count() const;
+
+    io::Network& network;
+    io::Clock& clock;
+    HostOptions options;
+    PeerId id;
+    NoiseIdentity noise;
+    PeerBook book;
+    std::map<std::string, StreamHandler, std::less<>> handlers;
+    std::vector<Listening> listening;
+    std::unordered_map<PeerId, std::vector<std::shared_ptr<Connection>>> connections;
+    std::set<PeerId> dialling;
+    io::Event dial_ended;
+    io::Event connection_ended;
+    io::Event closing;
+    bool is_closing = false;
+    io::TaskGroup* group = nullptr;  // of run(), while it runs
+    std::size_t pending_inbound = 0;
+    std::map<std::string, std::size_t> pending_by_ip;
+    std::size_t inbound_streams = 0;
+    io::Event handlers_changed;
+    std::uint64_t handlers_version = 0;  // of what identify tells
+};
+
+}  // namespace kwaai::p2p

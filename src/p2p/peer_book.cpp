@@ -1,0 +1,103 @@
+#include "p2p/peer_book.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace kwaai::p2p {
+
+void PeerBook::add(const PeerId& peer, const Multiaddr& address) {
+    const Multiaddr place = address.without_peer();
+    std::vector<Entry>& entries = touch(peer).entries;
+    const auto same = [&](const Entry& entry) {
+        return entry.address == place;
+    };
+    if (std::ranges::any_of(entries, same)) return;
+    if (entries.size() >= limits_.addresses_per_peer) entries.erase(entries.begin());
+    entries.push_back({.address = place});
+}
+
+PeerBook::Candidates PeerBook::candidates(const PeerId& peer, io::TimePoint now) {
+    Candidates found;
+    const auto known = peers_.find(peer);
+    if (known == peers_.end()) return found;
+    touch(peer);
+    const Entry* soonest = nullptr;
+    for (const Entry& entry : known->second.entries) {
+        found.is_known = true;
+        if (entry.not_before <= now)
+            found.ready.push_back(entry.address);
+        else if (soonest == nullptr || entry.not_before < soonest->not_before)
+            soonest = &entry;
+    }
+    std::ranges::reverse(found.ready);
+    if (found.ready.size() > limits_.dials_per_peer_max)
+        found.ready.erase(
+            found.ready.begin() + static_cast<std::ptrdiff_t>(limits_.dials_per_peer_max),
+            found.ready.end());
+    if (found.ready.empty() && soonest != nullptr) {
+        found.back_off = soonest->not_before - now;
+        found.last_failure = soonest->last_failure;
+    }
+    return found;
+}
+
+void PeerBook::succeeded(const PeerId& peer, const Multiaddr& address) {
+    Entry* const entry = find(peer, address);
+    if (entry == nullptr) return;
+    entry->failures = 0;
+    entry->not_before = {};
+    entry->last_failure.clear();
+    std::vector<Entry>& entries = peers_.find(peer)->second.entries;
+    std::rotate(entries.begin() + (entry - entries.data()),
+                entries.begin() + (entry - entries.data()) + 1,
+                entries.end());
+}
+
+void PeerBook::failed(const PeerId& peer,
+                      const Multiaddr& address,
+                      std::string why,
+                      io::TimePoint now) {
+    Entry* const entry = find(peer, address);
+    if (entry == nullptr) return;
+    constexpr std::uint32_t kDoublingsMax = 16;
+    const io::Duration wait =
+        limits_.back_off_first * (1U << std::min(entry->failures, kDoublingsMax));
+    entry->not_before = now + std::min<io::Duration>(wait, limits_.back_off_max);
+    ++entry->failures;
+    entry->last_failure = std::move(why);
+}
+
+std::vector<Multiaddr> PeerBook::addresses(const PeerId& peer) const {
+    std::vector<Multiaddr> found;
+    const auto known = peers_.find(peer);
+    if (known == peers_.end()) return found;
+    for (const Entry& entry : known->second.entries)
+        found.push_back(entry.address);
+    return found;
+}
+
+PeerBook::Peer& PeerBook::touch(const PeerId& peer) {
+    const auto known = peers_.find(peer);
+    if (known != peers_.end()) {
+        uses_.splice(uses_.end(), uses_, known->second.use);
+        return known->second;
+    }
+    if (peers_.size() >= limits_.known_peers_max) {
+        peers_.erase(uses_.front());
+        uses_.pop_front();
+    }
+    Peer& added = peers_[peer];
+    added.use = uses_.insert(uses_.end(), peer);
+    return added;
+}
+
+PeerBook::Entry* PeerBook::find(const PeerId& peer, const Multiaddr& address) {
+    const auto known = peers_.find(peer);
+    if (known == peers_.end()) return nullptr;
+    const Multiaddr place = address.without_peer();
+    for (Entry& entry : known->second.entries)
+        if (entry.address == place) return &entry;
+    return nullptr;
+}
+
+}  // namespace kwaai::p2p

@@ -1,0 +1,89 @@
+#include "p2p/peer_book.hpp"
+
+#include <doctest/doctest.h>
+
+namespace kwaai::p2p {
+namespace {
+
+using namespace std::chrono_literals;
+
+PeerId make_peer(unsigned char number) {
+    std::array<std::byte, 32> seed{};
+    seed[0] = std::byte{number};
+    return PeerId::of(crypto::PrivateKey::ed25519_from_seed(seed).public_key());
+}
+
+Multiaddr address(std::uint16_t port) {
+    return Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(port)).value();
+}
+
+TEST_CASE("an unknown peer has no candidates") {
+    PeerBook book{Limits()};
+    CHECK_FALSE(book.candidates(make_peer(1), io::TimePoint(1h)).is_known);
+}
+
+TEST_CASE("the newest address is tried first, and an address is kept once") {
+    PeerBook book{Limits()};
+    const PeerId peer = make_peer(1);
+    book.add(peer, address(1));
+    book.add(peer, address(2).with_peer(peer));
+    book.add(peer, address(1));
+    const auto found = book.candidates(peer, io::TimePoint(1h));
+    REQUIRE(found.ready.size() == 2);
+    CHECK(found.ready[0] == address(2));
+    CHECK(found.ready[1] == address(1));
+}
+
+TEST_CASE("the address that worked last is tried first") {
+    PeerBook book{Limits()};
+    const PeerId peer = make_peer(1);
+    for (const std::uint16_t port : {1, 2, 3})
+        book.add(peer, address(port));
+    book.succeeded(peer, address(1));
+    CHECK(book.candidates(peer, io::TimePoint(1h)).ready.front() == address(1));
+}
+
+TEST_CASE("a failed address is left alone, twice as long each time, up to a limit") {
+    Limits limits;
+    PeerBook book{limits};
+    const PeerId peer = make_peer(1);
+    io::TimePoint now(1h);
+    book.add(peer, address(1));
+    io::Duration expected = limits.back_off_first;
+    for (int round = 0; round < 40; ++round) {
+        book.failed(peer, address(1), "connection refused", now);
+        const auto waiting = book.candidates(peer, now);
+        CHECK(waiting.ready.empty());
+        CHECK(waiting.is_known);
+        CHECK(waiting.back_off == expected);
+        CHECK(waiting.last_failure == "connection refused");
+        now += expected;
+        CHECK(book.candidates(peer, now).ready.size() == 1);
+        expected = std::min<io::Duration>(expected * 2, limits.back_off_max);
+    }
+    book.succeeded(peer, address(1));
+    book.failed(peer, address(1), "reset", now);
+    CHECK(book.candidates(peer, now).back_off == limits.back_off_first);
+}
+
+TEST_CASE("addresses and peers are bounded; the oldest make room") {
+    Limits limits;
+    limits.addresses_per_peer = 3;
+    limits.known_peers_max = 2;
+    limits.dials_per_peer_max = 2;
+    PeerBook book{limits};
+    const PeerId peer = make_peer(1);
+    for (const std::uint16_t port : {1, 2, 3, 4})
+        book.add(peer, address(port));
+    CHECK(book.addresses(peer) == std::vector{address(2), address(3), address(4)});
+    CHECK(book.candidates(peer, io::TimePoint(1h)).ready == std::vector{address(4), address(3)});
+    book.add(make_peer(2), address(1));
+    static_cast<void>(book.candidates(peer, io::TimePoint(1h)));
+    book.add(make_peer(3), address(1));
+    CHECK(book.size() == 2);
+    CHECK(book.addresses(make_peer(2)).empty());
+    CHECK_FALSE(book.addresses(peer).empty());
+}
+
+}  // namespace
+}  // namespace kwaai::p2p

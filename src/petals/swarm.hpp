@@ -1,0 +1,81 @@
+// The servers that a client knows: asks each who it is, and keeps asking those that do not answer.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/result.hpp"
+#include "io/clock.hpp"
+#include "io/task.hpp"
+#include "io/task_group.hpp"
+#include "p2p/host.hpp"
+#include "petals/route.hpp"
+#include "petals/server_info.hpp"
+
+namespace kwaai::petals {
+
+/// Where a server is, and for a stock one which blocks it has.
+struct PeerAddress {
+    p2p::Multiaddr address;  // with /p2p
+    std::optional<inference::BlockRange> blocks;
+};
+
+/// Reads "MULTIADDR" or "MULTIADDR=A:B". `Errc::invalid_argument` says what is missing.
+[[nodiscard]] Result<PeerAddress> parse_peer_address(std::string_view text);
+
+struct SwarmOptions {
+    std::vector<PeerAddress> peers;
+    std::string prefix;             // of stock servers' blocks
+    std::uint32_t block_count = 0;  // of the model
+    /// Of the client's own model file: servers of another one are refused. Nothing: not checked.
+    std::optional<ModelDigest> digest;
+    std::uint32_t arithmetic_id = 0;
+    std::chrono::milliseconds answer_timeout{8000};
+    std::chrono::milliseconds retry_pause{5000};
+};
+
+/// Confined to the loop's thread.
+class Swarm {
+public:
+    /// @param on_note sentences for people: who joined, who was refused and why; may be empty
+    Swarm(p2p::Host& host,
+          io::Clock& clock,
+          SwarmOptions options,
+          std::function<void(const std::string&)> on_note);
+
+    /// Asks all peers at once. Succeeds when all have answered or failed and every block has a
+    /// server; `Errc::unavailable` names the blocks without one and what each peer said.
+    io::Task<Result<>> connect();
+
+    /// Asks those that have not answered again, until cancelled.
+    io::Task<void> run();
+
+    [[nodiscard]] RouteTable& routes() { return routes_; }
+
+private:
+    struct Peer {
+        PeerAddress address;
+        bool is_known = false;
+        bool is_refused = false;  // another model, or no server: not asked again
+        std::string last_error;
+    };
+
+    static io::Task<void> ask_all(io::TaskGroup& group, Swarm& swarm);
+    io::Task<void> ask_and_note(std::size_t index);
+    io::Task<Result<KnownServer>> ask(PeerAddress address);
+    io::Task<Result<ServerInfo>> request_info(p2p::PeerId peer, std::string uid);
+    [[nodiscard]] Result<KnownServer> judge(const p2p::PeerId& peer,
+                                            const PeerAddress& address,
+                                            const ServerInfo& info);
+
+    p2p::Host& host_;
+    io::Clock& clock_;
+    SwarmOptions options_;
+    std::function<void(const std::string&)> on_note_;
+    RouteTable routes_;
+    std::vector<Peer> peers_;
+};
+
+}  // namespace kwaai::petals
