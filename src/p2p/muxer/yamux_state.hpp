@@ -48,6 +48,11 @@ public:
     void begin_sending(io::TimePoint now);
     void end_sending(io::TimePoint now);
 
+    [[nodiscard]] bool is_sending() const { return sending_since_.has_value(); }
+
+    /// Nothing can be sent any more; what comes is read for a little while.
+    void lose_output(Error why);
+
     /// When to call on_time().
     [[nodiscard]] io::TimePoint deadline() const;
     void on_time(io::TimePoint now);
@@ -72,6 +77,9 @@ public:
     [[nodiscard]] bool is_open_blocked() const;
     /// Neither refusing nor blocked.
     [[nodiscard]] YamuxStream& open(io::TimePoint now);
+
+    [[nodiscard]] bool has_incoming() const { return !incoming_.empty(); }
+
     /// The next stream of the peer, or nullptr.
     [[nodiscard]] YamuxStream* accept(io::TimePoint now);
 
@@ -123,45 +131,46 @@ private:
     };
 
     // Frames that arrive
-    void on_header(const YamuxHeader& header, io::TimePoint now);
-    void on_stream_frame(const YamuxHeader& header, io::TimePoint now);
-    void on_syn(std::uint32_t id, io::TimePoint now);
+    void on_header(const YamuxHeader& header);
+    void on_stream_frame(const YamuxHeader& header);
+    void on_syn(std::uint32_t id);
     void on_window_update(YamuxStream& stream, std::uint32_t delta);
     void on_payload(Bytes bytes);
     void on_fin(YamuxStream& stream);
     void on_reset(YamuxStream& stream, std::uint32_t code);
-    void on_ping(const YamuxHeader& header, io::TimePoint now);
-    void on_go_away(std::uint32_t code, io::TimePoint now);
-    void break_off(std::string why, io::TimePoint now);
+    void on_ping(const YamuxHeader& header);
+    void on_go_away(std::uint32_t code);
+    void break_off(Error why);
+    void close_for(Error why);
 
     // Streams
-    YamuxStream& add_stream(bool is_inbound, io::TimePoint now);
-    void erase(YamuxStream& stream);
+    YamuxStream& add_stream(bool is_inbound);
     void leave_wire(YamuxStream& stream);
+    void erase(YamuxStream& stream);
+    void linger(YamuxStream& stream);
+    void settle(YamuxStream& stream);
     void acknowledge(YamuxStream& stream);
     void fail_streams();
-    void stop_sending(YamuxStream& stream);
-    void settle(YamuxStream& stream);
-    void end_if_idle(io::TimePoint now);
-    [[nodiscard]] YamuxStream* find(std::uint32_t id) const;
+    void end_if_idle();
     void mark_changed(YamuxStream& stream);
-    void grow_window(YamuxStream& stream, std::uint32_t window);
-    void grant(YamuxStream& stream, io::TimePoint now);
+    void grow_window(YamuxStream& stream, std::uint64_t window, std::uint64_t growth_max);
+    void grant_again(YamuxStream& stream);
+    [[nodiscard]] YamuxStream* find(std::uint32_t id) const;
+    [[nodiscard]] bool is_on_wire(const YamuxStream& stream) const;
 
     // Frames that leave
     void want_control(YamuxStream& stream);
     void want_turn(YamuxStream& stream);
-    void produce_control(std::vector<std::byte>& out, io::TimePoint now);
-    void produce_update(std::vector<std::byte>& out, YamuxStream& stream, std::uint16_t flags);
-    void produce_data(std::vector<std::byte>& out, YamuxStream& stream, std::size_t bytes_max);
-    void produce_ping(std::vector<std::byte>& out, io::TimePoint now);
+    void produce_control(std::vector<std::byte>& out);
+    void produce_update(std::vector<std::byte>& out, YamuxStream& stream);
+    void produce_turn(std::vector<std::byte>& out, YamuxStream& stream, std::size_t bytes_max);
+    void produce_ping(std::vector<std::byte>& out);
     [[nodiscard]] std::uint16_t take_flags(YamuxStream& stream);
-    void send_part(std::vector<std::byte>& out, YamuxStream& stream, std::size_t bytes);
 
     YamuxRole role_;
     Limits limits_;
     Phase phase_ = Phase::running;
-    std::optional<Error> reason_;
+    std::optional<Error> reason_;  // set where phase_ is not running
 
     // The frame that is arriving
     std::array<std::byte, kYamuxHeaderBytes> header_{};
@@ -192,8 +201,10 @@ private:
     std::optional<YamuxGoAway> go_away_;
     std::optional<std::uint32_t> pong_;
     std::size_t batch_bytes_;
+    bool is_output_lost_ = false;
 
     // Time
+    io::TimePoint now_;  // as told last
     std::optional<io::Duration> round_trip_;
     std::uint32_t ping_value_ = 0;
     std::optional<io::TimePoint> ping_sent_at_;  // no answer yet

@@ -35,6 +35,7 @@ struct YamuxStream {
     std::uint32_t sendable = 0;    // the window that the peer grants
     std::span<const Bytes> parts;  // of the write under way; the first from `offset` on
     std::size_t offset = 0;
+    std::size_t unsent = 0;
     bool is_writing = false;
     bool is_cut = false;  // a write ended before all of it was sent
     Fin fin = Fin::none;
