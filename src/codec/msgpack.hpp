@@ -1,9 +1,11 @@
 // MessagePack values, as Python's msgpack and Hivemind's serializer write them.
 #pragma once
+#include <concepts>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -46,8 +48,21 @@ public:
     MsgValue() = default;
 
     template <class T>
-        requires std::constructible_from<Variant, T&&>
+        requires std::constructible_from<Variant, T&&> &&
+                 (!std::integral<std::remove_cvref_t<T>> ||
+                  std::same_as<std::remove_cvref_t<T>, bool>)
     MsgValue(T&& value) : value_(std::forward<T>(value)) {}  // NOLINT(google-explicit-constructor)
+
+    /// A number of any width; it is an int64 wherever that holds it.
+    template <std::integral T>
+        requires(!std::same_as<T, bool>)
+    MsgValue(T value) {  // NOLINT(google-explicit-constructor)
+        if (std::in_range<std::int64_t>(value)) {
+            value_ = static_cast<std::int64_t>(value);
+        } else {
+            value_ = static_cast<std::uint64_t>(value);
+        }
+    }
 
     [[nodiscard]] const Variant& variant() const { return value_; }
 
@@ -59,10 +74,11 @@ public:
         return std::get_if<T>(&value_);
     }
 
-    /// The value of a text key in a map; nothing where this is no map or has no such key.
+    /// The value of a text key in a map, the last one as in Python; nothing where this is no map or
+    /// has no such key. Points into this value.
     [[nodiscard]] const MsgValue* find(std::string_view key) const;
 
-    /// The elements of an array or of a Hivemind tuple (ext 0x40); `Errc::malformed` else.
+    /// The elements of an array or of a Hivemind tuple (ext 0x40), copied; `Errc::malformed` else.
     [[nodiscard]] Result<MsgArray> elements() const;
 
     bool operator==(const MsgValue&) const = default;
@@ -77,10 +93,12 @@ struct MsgLimits {
     std::size_t values_max = 65536;  // in all, keys and elements included
 };
 
-/// Exactly one value, nothing behind it. `Errc::malformed` with the offset; `limit_exceeded`.
+/// Exactly one value, nothing behind it. `Errc::malformed` with the offset, also for text that is
+/// not UTF-8; `limit_exceeded`. Takes memory only for what has arrived.
 [[nodiscard]] Result<MsgValue> decode_msgpack(Bytes bytes, const MsgLimits& limits = {});
 
-/// Shortest forms, floats always as float64, as Python's packer with use_bin_type.
+/// Shortest forms, floats always as float64, as Python's packer with use_bin_type. Maps keep their
+/// order. Text, runs of bytes and counts are below 2^32.
 void encode_msgpack(Buffer& out, const MsgValue& value);
 [[nodiscard]] Buffer encode_msgpack(const MsgValue& value);
 
