@@ -34,6 +34,7 @@ NoiseIdentity::NoiseIdentity(const crypto::PrivateKey& key,
 }
 
 NoiseIdentity::NoiseIdentity(NoiseIdentity&&) noexcept = default;
+NoiseIdentity& NoiseIdentity::operator=(NoiseIdentity&&) noexcept = default;
 NoiseIdentity::~NoiseIdentity() = default;
 
 namespace {

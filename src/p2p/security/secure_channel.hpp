@@ -22,6 +22,7 @@ public:
     /// empty.
     NoiseIdentity(const crypto::PrivateKey& key, std::function<void(MutableBytes)> random);
     NoiseIdentity(NoiseIdentity&&) noexcept;
+    NoiseIdentity& operator=(NoiseIdentity&&) noexcept;
     ~NoiseIdentity();
 
     struct State;

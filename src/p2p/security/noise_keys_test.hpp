@@ -1,0 +1,77 @@
+// For the tests of Noise: hexadecimal bytes, and the throw-away keys of the vectors.
+#pragma once
+#include <algorithm>
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+
+#include "codec/multibase.hpp"
+#include "crypto/key.hpp"
+#include "p2p/security/noise_state.hpp"
+#include "p2p/security/secure_channel.hpp"
+
+namespace kwaai::p2p {
+
+inline codec::Buffer from_hex(std::string_view hex) {
+    codec::Buffer bytes;
+    constexpr std::size_t kPieceMax = 4096;  // characters that decode_base() takes at once
+    for (; !hex.empty(); hex.remove_prefix(std::min(kPieceMax, hex.size())))
+        codec::append(bytes,
+                      codec::decode_base(codec::Base::base16, hex.substr(0, kPieceMax)).value());
+    return bytes;
+}
+
+inline std::string to_hex(Bytes bytes) {
+    constexpr std::string_view kDigits = "0123456789abcdef";
+    std::string hex;
+    for (const std::byte byte : bytes) {
+        hex += kDigits[std::to_integer<std::size_t>(byte >> 4)];
+        hex += kDigits[std::to_integer<std::size_t>(byte & std::byte{15})];
+    }
+    return hex;
+}
+
+/// A secret of one byte, 32 times over.
+inline codec::Buffer repeated(int byte) {
+    return codec::Buffer(32, static_cast<std::byte>(byte));
+}
+
+inline crypto::PrivateKey key_of_seed(int byte) {
+    std::array<std::byte, 32> seed{};
+    seed.fill(static_cast<std::byte>(byte));
+    return crypto::PrivateKey::ed25519_from_seed(seed);
+}
+
+/// Random bytes that are 32 times `first` the first time, and `second` from then on.
+inline std::function<void(MutableBytes)> two_secrets(int first, int second) {
+    return [next = first, second](MutableBytes into) mutable {
+        std::ranges::fill(into, static_cast<std::byte>(next));
+        next = second;
+    };
+}
+
+/// The sides of the vectors: static secret, ephemeral secret, seed of the identity.
+inline NoiseIdentity initiator_identity() {
+    return NoiseIdentity(key_of_seed(0x55), two_secrets(0x22, 0x11));
+}
+
+inline NoiseIdentity responder_identity() {
+    return NoiseIdentity(key_of_seed(0x66), two_secrets(0x44, 0x33));
+}
+
+inline NoiseKeys noise_keys(Bytes static_secret, Bytes ephemeral_secret) {
+    return NoiseKeys{.local_static = crypto::x25519_pair(static_secret),
+                     .ephemeral = crypto::x25519_pair(ephemeral_secret)};
+}
+
+inline NoiseKeys initiator_keys() {
+    return noise_keys(repeated(0x22), repeated(0x11));
+}
+
+inline NoiseKeys responder_keys() {
+    return noise_keys(repeated(0x44), repeated(0x33));
+}
+
+}  // namespace kwaai::p2p
