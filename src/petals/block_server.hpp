@@ -17,6 +17,7 @@ namespace kwaai::petals {
 struct ServerLimits {
     std::size_t sessions_max = 256;
     std::size_t sessions_per_peer_max = 32;
+    std::uint32_t length_max = 8192;         // positions of a sequence
     std::uint32_t batch_max = 64;            // sequences of a session
     std::uint32_t step_tokens_max = 8192;    // batch × tokens of one step
     std::chrono::seconds step_timeout{300};  // until the next step; then the session ends silently
@@ -39,7 +40,8 @@ struct ServerEvent {
 };
 
 /// Registers rpc_info and rpc_inference. Confined to the loop's thread; the backend answers on
-/// threads of its own. Outlives the host's run(), and its backend outlives it.
+/// threads of its own. Outlives the host's run(); its backend outlives it, and the loop the
+/// backend.
 class BlockServer {
 public:
     /// @param on_event called now and then on the loop's thread; may be empty

@@ -34,6 +34,10 @@ struct ExpertMessage {
 [[nodiscard]] codec::Buffer encode_message(const ExpertMessage& message);
 [[nodiscard]] Result<ExpertMessage> decode_message(Bytes message);
 
+/// ExpertResponse { tensor } around the tensor's payload, for a send without a copy: `head`, then
+/// the payload, then `tail` are encode_message's bytes.
+[[nodiscard]] hivemind::TensorFrame frame_response(const hivemind::WireTensor& tensor);
+
 /// A run of blocks by the names that Petals gives them: "{prefix}.{index}", joined by spaces.
 struct BlockChain {
     std::string prefix;
