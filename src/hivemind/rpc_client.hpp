@@ -9,6 +9,7 @@
 #include "base/result.hpp"
 #include "codec/buffer.hpp"
 #include "hivemind/rpc_limits.hpp"
+#include "hivemind/rpc_wire.hpp"
 #include "io/task.hpp"
 #include "p2p/host.hpp"
 
@@ -22,8 +23,13 @@ namespace kwaai::hivemind {
 io::Task<Result<codec::Buffer>> call_unary(
     p2p::Host& host, p2p::PeerId peer, std::string method, codec::Buffer request, RpcLimits limits);
 
+/// The same over a stream of its own that speaks the method.
+io::Task<Result<codec::Buffer>> call_unary_on(std::unique_ptr<p2p::Stream> stream,
+                                              codec::Buffer request,
+                                              RpcLimits limits);
+
 /// A streaming call: requests go out, responses come in, independently. Destroying it before
-/// finish() was read cancels the call (resets the stream).
+/// the end was received cancels the call (resets the stream).
 class CallStream {
 public:
     explicit CallStream(std::unique_ptr<p2p::Stream> stream, RpcLimits limits);
@@ -35,7 +41,7 @@ public:
     io::Task<Result<>> end_requests();
     /// The next response; nothing where the peer ended the call in order. `Errc::unavailable` with
     /// the peer's text where its handler failed, `closed` where the stream broke off inside a
-    /// message or was reset, `malformed`, `limit_exceeded`.
+    /// message or was reset, `malformed`, `limit_exceeded`. Cancelling it loses nothing.
     io::Task<Result<std::optional<codec::Buffer>>> receive();
     /// Ends the call at once (a reset where it has not ended).
     void close();
@@ -43,8 +49,12 @@ public:
     [[nodiscard]] p2p::Stream& stream() { return *stream_; }
 
 private:
+    void close_in_order();
+
     std::unique_ptr<p2p::Stream> stream_;
     RpcLimits limits_;
+    FrameReader reader_;
+    bool is_ended_ = false;
 };
 
 io::Task<Result<std::unique_ptr<CallStream>>> open_call(p2p::Host& host,

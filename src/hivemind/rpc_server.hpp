@@ -1,5 +1,7 @@
 // Answering calls of Hivemind and Petals peers.
 #pragma once
+#include <cstddef>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -8,6 +10,8 @@
 #include "base/result.hpp"
 #include "codec/buffer.hpp"
 #include "hivemind/rpc_limits.hpp"
+#include "hivemind/rpc_wire.hpp"
+#include "io/event.hpp"
 #include "io/task.hpp"
 #include "p2p/host.hpp"
 
@@ -28,16 +32,30 @@ public:
     /// The next request; nothing at the caller's end of requests (an error frame). `Errc::closed`
     /// where the caller went away, `malformed`, `limit_exceeded`.
     io::Task<Result<std::optional<codec::Buffer>>> receive();
-    /// One response. The parts are sent behind each other as one payload, without a copy.
+    /// One response. The parts are sent behind each other as one payload, without a copy. Waits as
+    /// long as the caller takes to read it.
     io::Task<Result<>> send(std::span<const Bytes> parts);
 
 private:
-    friend class RpcServer;
+    friend class RpcDispatch;
+
+    [[nodiscard]] bool is_full() const;
+    io::Task<void> fetch();
+    io::Task<void> read_ahead();
+
     std::unique_ptr<p2p::Stream> stream_;
     RpcLimits limits_;
+    FrameReader reader_;
+    std::deque<codec::Buffer> ready_;  // requests that were read ahead
+    std::size_t ready_bytes_ = 0;
+    bool is_ended_ = false;         // no more requests
+    std::optional<Error> failure_;  // why nothing more can be read
+    bool is_reading_ahead_ = false;
+    io::Event changed_;
 };
 
 /// Serves one call; where it fails the caller gets an error frame with the context, then the end.
+/// Cancelled when its caller goes away, at the latest at its next suspension.
 using StreamingHandler = std::function<io::Task<Result<>>(ServedCall& call)>;
 
 /// Registers methods on a host. Outlives the host's run(). A unary handler is cancelled when its

@@ -1,7 +1,10 @@
 // Hivemind's message `Tensor` (runtime.proto): a shape, a type, and values in one of its encodings.
 #pragma once
+#include <cstddef>
 #include <cstdint>
-#include <string>
+#include <optional>
+#include <span>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -48,10 +51,15 @@ struct WireTensor {
 };
 
 /// Makes a float tensor of `shape` from f32 values, in 32 or 16 bits on the wire (16-bit values
-/// round to nearest even).
+/// round to nearest even). Compression::float16 (with float32 or float16) sends halves whatever the
+/// type, clamped to ±65504 where they would be infinite.
 [[nodiscard]] WireTensor make_tensor(std::vector<std::uint32_t> shape,
                                      std::span<const float> values,
-                                     WireType type);
+                                     WireType type,
+                                     Compression compression = Compression::none);
+/// Makes an int64 tensor.
+[[nodiscard]] WireTensor make_int_tensor(std::vector<std::uint32_t> shape,
+                                         std::span<const std::int64_t> values);
 /// The tensor that stands for an absent one: shape [0].
 [[nodiscard]] WireTensor make_dummy(WireType type);
 
@@ -68,8 +76,32 @@ struct TensorFrame {
 [[nodiscard]] TensorFrame frame_tensor(const WireTensor& tensor);
 
 /// `Errc::malformed` where fields are missing or the buffer's size does not fit shape, type and
-/// compression (a chunk of a longer tensor, with `chunks` > 1, is not checked for that).
+/// compression (a chunk of a longer tensor, with `chunks` > 1, is not checked for that);
+/// `unsupported` for a type that is not in WireType.
 [[nodiscard]] Result<WireTensor> decode_tensor(Bytes message);
+
+/// The messages of a tensor that is sent in pieces of at most `chunk_bytes` bytes of its buffer:
+/// the first says all about it, the others carry bytes only (hivemind-protocol.md §4.3).
+[[nodiscard]] std::vector<codec::Buffer> encode_chunks(const WireTensor& tensor,
+                                                       std::size_t chunk_bytes);
+
+/// Puts tensors together whose messages may be chunks: one that names its type begins a tensor.
+class TensorJoiner {
+public:
+    /// @param bytes_max of all buffers together
+    explicit TensorJoiner(std::size_t bytes_max) : bytes_left_(bytes_max) {}
+
+    /// `Errc::malformed` where a tensor begins before the last one is whole, has more bytes than
+    /// its shape needs, or none has begun; `limit_exceeded`. Of no use after an error.
+    [[nodiscard]] Result<> push(Bytes message);
+    /// The tensors, in order, their `chunks` as they were sent. `Errc::malformed` where the last
+    /// one is not whole.
+    [[nodiscard]] Result<std::vector<WireTensor>> finish();
+
+private:
+    std::size_t bytes_left_;
+    std::vector<WireTensor> tensors_;
+};
 
 /// The values as f32: NONE of float32, float16, bfloat16 (also Hivemind's legacy form, 4 bytes a
 /// value) and FLOAT16. `Errc::unsupported` for other encodings, `malformed` for NaN and infinities
