@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/checked.hpp"
+#include "kernels/isa.hpp"
 
 namespace kwaai::engine {
 
@@ -21,9 +22,12 @@ BlockBackendStats describe(const LoadedBlocks& blocks, const SessionLedger& ledg
             .arithmetic_id = kernels::kArithmeticId};
 }
 
-BlockBatcher::BlockBatcher(const LoadedBlocks& blocks, std::size_t pages_max, Executor& executor)
+BlockBatcher::BlockBatcher(const LoadedBlocks& blocks,
+                           std::size_t pages_max,
+                           tensor::BufferSource& memory,
+                           Executor& executor)
     : blocks_(blocks),
-      pool_(blocks.span.kv_geometry(), pages_max, memory_),
+      pool_(blocks.span.kv_geometry(), pages_max, memory),
       workspace_(blocks.config, kRowsMax, executor, kernels::best()),
       stride_(round_up(std::size_t{blocks.config.hidden}, std::size_t{16})),
       hidden_(kRowsMax * stride_) {}

@@ -12,11 +12,10 @@
 #include "base/executor.hpp"
 #include "engine/block_backend.hpp"
 #include "engine/loading.hpp"
-#include "engine/machine.hpp"
 #include "engine/session_ledger.hpp"
 #include "inference/kv_cache.hpp"
 #include "inference/model.hpp"
-#include "kernels/isa.hpp"
+#include "tensor/buffer.hpp"
 
 namespace kwaai::engine {
 
@@ -42,8 +41,11 @@ public:
     static constexpr std::size_t kShortRowsMax = 16;  // rows left of a step that goes first
     static constexpr std::size_t kLongRowsMin = 32;   // of a batch, kept for a long step that waits
 
-    /// `blocks` and `executor` must outlive the batcher.
-    BlockBatcher(const LoadedBlocks& blocks, std::size_t pages_max, Executor& executor);
+    /// `blocks`, `memory` for keys and values, and `executor` must outlive the batcher.
+    BlockBatcher(const LoadedBlocks& blocks,
+                 std::size_t pages_max,
+                 tensor::BufferSource& memory,
+                 Executor& executor);
 
     void add(const SessionShape& shape, BlockStep step, StepHandler done);
     /// Frees a session's cache and answers its steps with `Errc::cancelled`.
@@ -107,7 +109,6 @@ private:
     void fail_steps(Session& session, const Error& error);
 
     const LoadedBlocks& blocks_;
-    HugePageSource memory_;
     inference::KvPool pool_;
     inference::Workspace workspace_;
     std::map<SessionId, Session> sessions_;

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "engine/block_batcher.hpp"
+#include "engine/machine.hpp"
 #include "engine/session_ledger.hpp"
 
 namespace kwaai::engine {
@@ -33,7 +34,7 @@ struct BlockEngine::Impl {
          std::size_t pages_max)
         : blocks(std::move(loaded)),
           pool(std::move(threads)),
-          batcher(*blocks, pages_max, *pool),
+          batcher(*blocks, pages_max, memory, *pool),
           ledger(blocks->span.range(), blocks->config.hidden, pages_max) {}
 
     void run();
@@ -43,6 +44,7 @@ struct BlockEngine::Impl {
 
     std::shared_ptr<const LoadedBlocks> blocks;
     std::shared_ptr<ComputePool> pool;
+    HugePageSource memory;
     BlockBatcher batcher;  // used by the engine's thread alone
 
     std::mutex mutex;  // guards what follows

@@ -17,7 +17,10 @@ Result<std::unique_ptr<InlineBlockBackend>> InlineBlockBackend::load(
 InlineBlockBackend::InlineBlockBackend(std::shared_ptr<const LoadedBlocks> blocks,
                                        std::uint64_t kv_bytes_max)
     : blocks_(std::move(blocks)),
-      batcher_(*blocks_, choose_kv_pages(kv_bytes_max, 1, blocks_->span.kv_geometry()), executor_),
+      batcher_(*blocks_,
+               choose_kv_pages(kv_bytes_max, 1, blocks_->span.kv_geometry()),
+               memory_,
+               executor_),
       ledger_(blocks_->span.range(), blocks_->config.hidden, batcher_.pool().pages_max()) {}
 
 BlockBackendStats InlineBlockBackend::stats() const {

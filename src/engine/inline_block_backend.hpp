@@ -10,6 +10,7 @@
 #include "engine/block_backend.hpp"
 #include "engine/block_batcher.hpp"
 #include "engine/loading.hpp"
+#include "engine/machine.hpp"
 #include "engine/session_ledger.hpp"
 
 namespace kwaai::engine {
@@ -42,6 +43,7 @@ public:
 
 private:
     std::shared_ptr<const LoadedBlocks> blocks_;
+    HugePageSource memory_;
     SerialExecutor executor_;
     BlockBatcher batcher_;
     SessionLedger ledger_;
