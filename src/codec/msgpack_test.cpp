@@ -37,7 +37,7 @@ MsgValue read(std::string_view text) {
 
 /// The value after a way through bytes.
 MsgValue sent(const MsgValue& value) {
-    auto received = decode_msgpack(encode_msgpack(value));
+    auto received = decode_msgpack(encode_msgpack(value), {.values_max = 200000});
     REQUIRE(received);
     return std::move(*received);
 }
