@@ -91,7 +91,9 @@ Result<std::size_t> MultistreamDialer::receive(Bytes bytes) {
     Bytes rest = bytes;
     while (!rest.empty() && !is_agreed_) {
         KWAAI_TRY(const std::optional<std::string> line, lines_.next(rest));
-        if (line) KWAAI_CHECKED(answer(*line));
+        if (line) {
+            KWAAI_CHECKED(answer(*line));
+        }
     }
     return bytes.size() - rest.size();
 }
@@ -133,7 +135,9 @@ Result<std::size_t> MultistreamListener::receive(Bytes bytes) {
     Bytes rest = bytes;
     while (!rest.empty() && !agreed_) {
         KWAAI_TRY(std::optional<std::string> line, lines_.next(rest));
-        if (line) KWAAI_CHECKED(answer(std::move(*line)));
+        if (line) {
+            KWAAI_CHECKED(answer(std::move(*line)));
+        }
     }
     return bytes.size() - rest.size();
 }

@@ -58,7 +58,9 @@ Result<NoisePayload> read_noise_payload(Bytes bytes) {
         KWAAI_TRY(const Bytes value, codec::field_bytes(field));
         if (field.tag == 1) payload.identity_key = codec::to_buffer(value);
         if (field.tag == 2) payload.identity_signature = codec::to_buffer(value);
-        if (field.tag == 4) KWAAI_CHECKED(read_extensions(value, payload));
+        if (field.tag == 4) {
+            KWAAI_CHECKED(read_extensions(value, payload));
+        }
     }
     if (payload.identity_key.empty())
         return fail(Errc::malformed, "a handshake payload without identity key");
@@ -69,6 +71,7 @@ Result<NoisePayload> read_noise_payload(Bytes bytes) {
 
 codec::Buffer signed_static_key(const crypto::X25519Public& static_key) {
     codec::Buffer message;
+    message.reserve(kSignaturePrefix.size() + static_key.size());
     codec::append(message, kSignaturePrefix);
     codec::append(message, static_key);
     return message;

@@ -277,7 +277,8 @@ TEST_CASE("a listener refuses other protocols and waits for Noise") {
 TEST_CASE("a changed record breaks the stream for good") {
     testing::run_task([](testing::Simulation&) -> Task<void> {
         Wire wire;
-        std::string input = wire.record("good") + wire.record("changed");
+        std::string input = wire.record("good");
+        input += wire.record("changed");
         input.back() ^= 1;
         const bool is_sent = co_await send(*wire.far, input);
         CHECK(is_sent);
@@ -309,7 +310,8 @@ TEST_CASE("a record without room for a tag breaks the stream") {
 TEST_CASE("an end inside a record is malformed, and between two an end") {
     testing::run_task([](testing::Simulation&) -> Task<void> {
         Wire cut;
-        const std::string records = cut.record("whole") + cut.record("half").substr(0, 9);
+        std::string records = cut.record("whole");
+        records += cut.record("half").substr(0, 9);
         const bool is_sent = co_await send(*cut.far, records);
         CHECK(is_sent);
         (void)co_await cut.far->shutdown_write();
