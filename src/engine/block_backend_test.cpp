@@ -8,7 +8,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/block_test_tools.hpp"
+#include "engine/block_tools_test.hpp"
 #include "engine/inline_block_backend.hpp"
 #include "testing/fixtures.hpp"
 

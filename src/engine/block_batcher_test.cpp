@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/block_test_tools.hpp"
+#include "engine/block_tools_test.hpp"
 #include "testing/fixtures.hpp"
 
 namespace kwaai::engine {

@@ -9,7 +9,7 @@
 #include <doctest/doctest.h>
 
 #include "engine/block_batcher.hpp"
-#include "engine/block_test_tools.hpp"
+#include "engine/block_tools_test.hpp"
 #include "engine/engine.hpp"
 #include "engine/inline_block_backend.hpp"
 #include "testing/fixtures.hpp"

@@ -25,6 +25,13 @@ Result<std::unique_ptr<ModelEnds>> ModelEnds::load(const std::string& path,
         new ModelEnds(std::move(text), std::move(*weights.ends), std::move(pool)));
 }
 
+EngineStats ModelEnds::stats() const {
+    return {.weight_bytes = weight_bytes(),
+            .threads = threads(),
+            .isa = kernels::best().name,
+            .arithmetic_id = kernels::kArithmeticId};
+}
+
 std::vector<float> ModelEnds::embed(std::span<const inference::TokenId> tokens) const {
     const std::size_t hidden = text_.config.hidden;
     std::vector<float> rows(tokens.size() * hidden);

@@ -9,6 +9,7 @@
 
 #include "base/result.hpp"
 #include "engine/loading.hpp"
+#include "engine/text_model.hpp"
 #include "inference/block.hpp"
 #include "inference/chat_template.hpp"
 #include "inference/model.hpp"
@@ -50,6 +51,9 @@ public:
     [[nodiscard]] std::size_t weight_bytes() const { return ends_.size_bytes(); }
 
     [[nodiscard]] unsigned threads() const { return pool_->worker_count(); }
+
+    /// What they cost and compute with; requests are no matter of theirs.
+    [[nodiscard]] EngineStats stats() const;
 
     /// The rows [tokens, hidden] that go into the first block. Tokens must be below the
     /// vocabulary's size.

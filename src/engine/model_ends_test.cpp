@@ -2,7 +2,7 @@
 
 #include <doctest/doctest.h>
 
-#include "engine/block_test_tools.hpp"
+#include "engine/block_tools_test.hpp"
 #include "engine/engine.hpp"
 #include "testing/fixtures.hpp"
 
@@ -21,6 +21,8 @@ TEST_CASE("the ends of a model know what the whole model knows, without its bloc
     CHECK(ends->chat_template().has_value() == engine->chat_template().has_value());
     CHECK(ends->tokenizer().encode("Once", {}) == engine->tokenizer().encode("Once", {}));
     CHECK(ends->weight_bytes() < engine->stats().weight_bytes / 4);
+    CHECK(ends->stats().arithmetic_id == engine->stats().arithmetic_id);
+    CHECK(ends->stats().isa == engine->stats().isa);
 }
 
 TEST_CASE("rows have the same logits alone and together, also where the vocabulary is odd") {
