@@ -21,6 +21,7 @@ static_assert(std::endian::native == std::endian::little, "buffers are little-en
 
 constexpr std::size_t kExtentsMax = 16;
 constexpr std::size_t kElementsMax = std::size_t{1} << 31;
+constexpr std::size_t kTensorsMax = 1024;  // of one joiner
 constexpr float kLargestHalf = 65504.0f;
 
 // Fields of Tensor.
@@ -312,8 +313,8 @@ std::vector<codec::Buffer> encode_chunks(const WireTensor& tensor, std::size_t c
 
 Result<> TensorJoiner::push(Bytes bytes) {
     KWAAI_TRY(Message message, read_message(bytes));
-    if (message.buffer.size() > bytes_left_)
-        return fail(Errc::limit_exceeded, "tensors of more bytes than are read");
+    if (message.buffer.size() > bytes_left_ || tensors_.size() == kTensorsMax)
+        return fail(Errc::limit_exceeded, "more tensors than are read");
     bytes_left_ -= message.buffer.size();
     if (!message.dtype.empty()) {
         if (!tensors_.empty()) KWAAI_CHECKED(check_size(tensors_.back()));
