@@ -75,14 +75,16 @@ void remember(const fs::path& file, const ModelDigest& digest, const std::string
 
 }  // namespace
 
-Result<ModelDigest> read_model_digest(const std::string& path, const std::string& cache_directory) {
+Result<ModelDigest> read_model_digest(const std::string& path,
+                                      const std::string& cache_directory,
+                                      std::stop_token stop) {
     KWAAI_TRY(const std::string stamp, engine::model_file_stamp(path));
     const fs::path file = cache_file(path, cache_directory);
     if (const auto known = recall(file, stamp)) return *known;
     crypto::Sha256 hash;
-    const auto take = [&hash](Bytes bytes) {
+    const auto take = [&hash, &stop](Bytes bytes) {
         hash.update(bytes);
-        return true;
+        return !stop.stop_requested();
     };
     KWAAI_CHECKED(engine::visit_model_bytes(path, take));
     const ModelDigest digest = hash.finish();

@@ -96,6 +96,16 @@ TEST_CASE("a cache that says nothing sensible, or cannot be written, is done wit
     CHECK(*digest == world.expected());
 }
 
+TEST_CASE("a digest that nobody wants any more is given up") {
+    const World world;
+    std::stop_source source;
+    source.request_stop();
+    const auto digest = read_model_digest(world.model(), world.cache(), source.get_token());
+    REQUIRE(!digest);
+    CHECK(digest.error().code == Errc::cancelled);
+    CHECK(!fs::exists(world.cache()));
+}
+
 TEST_CASE("a model that is not there has no digest") {
     const World world;
     const auto digest = read_model_digest(world.model() + ".missing", world.cache());

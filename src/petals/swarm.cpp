@@ -1,5 +1,6 @@
 #include "petals/swarm.hpp"
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -57,13 +58,22 @@ Swarm::Swarm(p2p::Host& host,
              std::function<void(const std::string&)> on_note)
     : host_(host), clock_(clock), options_(std::move(options)), on_note_(std::move(on_note)) {
     for (const PeerAddress& address : options_.peers)
-        peers_.push_back(
-            {.address = address, .is_known = false, .is_refused = false, .last_error = {}});
+        peers_.push_back({.address = address,
+                          .is_known = false,
+                          .is_refused = false,
+                          .is_loading = false,
+                          .last_error = {}});
 }
 
 io::Task<Result<>> Swarm::connect() {
+    const io::TimePoint deadline = clock_.now() + options_.ready_timeout;
     co_await io::with_group(&Swarm::ask_all, std::ref(*this));
-    const auto way = routes_.choose({0, options_.block_count}, clock_.now(), true);
+    auto way = routes_.choose({0, options_.block_count}, clock_.now(), true);
+    while (is_to_wait(way.has_value()) && clock_.now() < deadline) {
+        co_await clock_.sleep_for(options_.ready_pause);
+        co_await io::with_group(&Swarm::ask_loading, std::ref(*this));
+        way = routes_.choose({0, options_.block_count}, clock_.now(), true);
+    }
     if (way) co_return Result<>();
     std::string errors;
     for (const Peer& peer : peers_)
@@ -72,9 +82,21 @@ io::Task<Result<>> Swarm::connect() {
     co_return fail(Errc::unavailable, way.error().context + errors);
 }
 
+bool Swarm::is_to_wait(bool has_way) const {
+    if (has_way && !options_.waits_for_all) return false;
+    return std::ranges::any_of(peers_, &Peer::is_loading);
+}
+
 io::Task<void> Swarm::ask_all(io::TaskGroup& group, Swarm& swarm) {
     for (std::size_t index = 0; index < swarm.peers_.size(); ++index)
         if (!swarm.peers_[index].is_known && !swarm.peers_[index].is_refused)
+            group.spawn(&Swarm::ask_and_note, std::ref(swarm), index);
+    co_return;
+}
+
+io::Task<void> Swarm::ask_loading(io::TaskGroup& group, Swarm& swarm) {
+    for (std::size_t index = 0; index < swarm.peers_.size(); ++index)
+        if (swarm.peers_[index].is_loading)
             group.spawn(&Swarm::ask_and_note, std::ref(swarm), index);
     co_return;
 }
@@ -94,11 +116,14 @@ io::Task<void> Swarm::ask_and_note(std::size_t index) {
         const bool is_news = peer.last_error.empty();
         peer.last_error = server.error().context;
         peer.is_refused = server.error().code == Errc::invalid_argument;
+        peer.is_loading = server.error().code == Errc::unavailable &&
+                          host_.is_connected(*peer.address.address.peer());
         if (on_note_ && (is_news || peer.is_refused))
             on_note_(peer.address.address.to_text() + ": " + peer.last_error);
         co_return;
     }
     peer.is_known = true;
+    peer.is_loading = false;
     peer.last_error.clear();
     routes_.set(*server);
     if (on_note_)

@@ -34,6 +34,12 @@ struct SwarmOptions {
     std::uint32_t arithmetic_id = 0;
     std::chrono::milliseconds answer_timeout{8000};
     std::chrono::milliseconds retry_pause{5000};
+    /// How long connect() goes on asking peers that are there but not ready: they load their
+    /// blocks.
+    std::chrono::milliseconds ready_timeout{60000};
+    std::chrono::milliseconds ready_pause{200};
+    /// Whether connect() also waits for those without whom every block has a server already.
+    bool waits_for_all = false;
 };
 
 /// Confined to the loop's thread.
@@ -45,8 +51,9 @@ public:
           SwarmOptions options,
           std::function<void(const std::string&)> on_note);
 
-    /// Asks all peers at once. Succeeds when all have answered or failed and every block has a
-    /// server; `Errc::unavailable` names the blocks without one and what each peer said.
+    /// Asks all peers at once, those that are not ready again and again. Succeeds when every block
+    /// has a server and nobody's answer is outstanding; `Errc::unavailable` names the blocks
+    /// without one and what each peer said.
     io::Task<Result<>> connect();
 
     /// Asks those that have not answered again, until cancelled.
@@ -59,10 +66,13 @@ private:
         PeerAddress address;
         bool is_known = false;
         bool is_refused = false;  // another model, or no server: not asked again
+        bool is_loading = false;  // it is there, and says that it is not ready
         std::string last_error;
     };
 
     static io::Task<void> ask_all(io::TaskGroup& group, Swarm& swarm);
+    static io::Task<void> ask_loading(io::TaskGroup& group, Swarm& swarm);
+    [[nodiscard]] bool is_to_wait(bool has_way) const;
     io::Task<void> ask_and_note(std::size_t index);
     io::Task<Result<KnownServer>> ask(PeerAddress address);
     io::Task<Result<ServerInfo>> request_info(p2p::PeerId peer, std::string uid);
