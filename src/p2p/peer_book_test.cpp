@@ -13,7 +13,7 @@ PeerId make_peer(unsigned char number) {
     return PeerId::of(crypto::PrivateKey::ed25519_from_seed(seed).public_key());
 }
 
-Multiaddr address(std::uint16_t port) {
+Multiaddr address(int port) {
     return Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(port)).value();
 }
 
@@ -37,7 +37,7 @@ TEST_CASE("the newest address is tried first, and an address is kept once") {
 TEST_CASE("the address that worked last is tried first") {
     PeerBook book{Limits()};
     const PeerId peer = make_peer(1);
-    for (const std::uint16_t port : {1, 2, 3})
+    for (const int port : {1, 2, 3})
         book.add(peer, address(port));
     book.succeeded(peer, address(1));
     CHECK(book.candidates(peer, io::TimePoint(1h)).ready.front() == address(1));
@@ -73,7 +73,7 @@ TEST_CASE("addresses and peers are bounded; the oldest make room") {
     limits.dials_per_peer_max = 2;
     PeerBook book{limits};
     const PeerId peer = make_peer(1);
-    for (const std::uint16_t port : {1, 2, 3, 4})
+    for (const int port : {1, 2, 3, 4})
         book.add(peer, address(port));
     CHECK(book.addresses(peer) == std::vector{address(2), address(3), address(4)});
     CHECK(book.candidates(peer, io::TimePoint(1h)).ready == std::vector{address(4), address(3)});
