@@ -10,6 +10,7 @@
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
 #include "testing/simulation.hpp"
+#include "testing/stream_conformance.hpp"
 
 using namespace kwaai;
 using namespace std::chrono_literals;
@@ -359,4 +360,29 @@ TEST_CASE("names resolve to the addresses of the family that is asked for") {
     const auto unknown = world.simulation.run(host.resolve("nobody.example", io::IpFamily::any));
     REQUIRE(!unknown.has_value());
     CHECK(unknown.error().code == Errc::not_found);
+}
+
+namespace {
+
+template <bool kIsDialled>
+Task<void> with_sim_pair(Simulation& simulation, testing::StreamCaseBody body) {
+    const SimLink link{.latency = 3ms, .jitter = 2ms, .loss = 0.05};
+    SimNetwork network(simulation.clock(), SimNetworkOptions{.link = link});
+    (void)network.host(kOne);
+    const auto listener = network.host(kTwo).listen(kService);
+    REQUIRE(listener.has_value());
+    const auto dialled = co_await network.host(kOne).connect(kService);
+    REQUIRE(dialled.has_value());
+    const auto accepted = co_await (*listener)->accept();
+    REQUIRE(accepted.has_value());
+    io::Stream& one = kIsDialled ? **dialled : **accepted;
+    io::Stream& other = kIsDialled ? **accepted : **dialled;
+    co_await body(simulation, one, other);
+}
+
+}  // namespace
+
+TEST_CASE("a simulated connection is a stream at both of its ends") {
+    testing::check_stream_conformance(with_sim_pair<true>);
+    testing::check_stream_conformance(with_sim_pair<false>);
 }
