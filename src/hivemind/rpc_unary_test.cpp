@@ -281,25 +281,29 @@ TEST_CASE("cancelling a unary call resets its stream") {
 
 TEST_CASE(
     "a caller who ends its side, resets or says more is not answered, and its call cancelled") {
+    static constexpr auto start_slow = [](World& world, FakePair& pair) -> Task<void> {
+        co_await send(*pair.caller, request_bytes(kSlow, "x"));
+        co_await testing::let_others_run();
+        CHECK(world.fate.is_started);
+    };
     static constexpr auto expect_cancelled = [](World& world, FakePair& pair) -> Task<void> {
         co_await expect_silent_end(pair);
-        CHECK(world.fate.is_started);
         CHECK(world.fate.is_unwound);
         CHECK(!world.fate.is_finished);
         CHECK(world.now() < 10s);
     };
     play_caller([](World& world, FakePair& pair) -> Task<void> {
-        co_await send(*pair.caller, request_bytes(kSlow, "x"));
+        co_await start_slow(world, pair);
         (void)co_await pair.caller->shutdown_write();
         co_await expect_cancelled(world, pair);
     });
     play_caller([](World& world, FakePair& pair) -> Task<void> {
-        co_await send(*pair.caller, request_bytes(kSlow, "x"));
+        co_await start_slow(world, pair);
         co_await send_hex(*pair.caller, "00");
         co_await expect_cancelled(world, pair);
     });
     play_caller([](World& world, FakePair& pair) -> Task<void> {
-        co_await send(*pair.caller, request_bytes(kSlow, "x"));
+        co_await start_slow(world, pair);
         pair.caller->reset(p2p::ResetCode::none);
         co_await testing::let_others_run();
         CHECK(world.fate.is_unwound);
