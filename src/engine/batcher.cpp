@@ -15,43 +15,27 @@ constexpr std::size_t kPastMax = 8;  // finished requests whose keys and values 
 constexpr std::size_t kReuseTokensMin =
     16;  // a shorter common beginning is not worth a copy of its last page
 
-double seconds(Clock::duration duration) {
-    return std::chrono::duration<double>(duration).count();
-}
-
 }  // namespace
 
 Job::Job(RequestId job_id,
          Request job_request,
          std::function<void(const Event&)> event_handler,
-         std::uint32_t tokens_limit,
+         std::uint32_t tokens_max,
          const inference::Tokenizer& tokenizer,
          inference::KvPool& pool)
     : id(job_id),
-      request(std::move(job_request)),
+      reuses_prefix(job_request.reuse_prefix),
       on_event(std::move(event_handler)),
-      tokens(request.prompt),
-      tokens_max(tokens_limit),
-      kv(pool),
-      sampler(request.sampling),
-      text(tokenizer,
-           request.stops,
-           request.continues_prompt ? inference::TextStart::continuation
-                                    : inference::TextStart::beginning) {
-    stats.prompt_tokens = static_cast<std::uint32_t>(tokens.size());
-    for (const inference::TokenId token : tokens)
-        sampler.accept(token);
-}
+      continuation(job_request, tokens_max, tokenizer),
+      kv(pool) {}
 
 Batcher::Batcher(const inference::ModelConfig& config,
-                 const inference::Tokenizer& tokenizer,
                  const inference::Span& span,
                  inference::Ends& ends,
                  inference::KvPool& pool,
                  Executor& executor,
                  const kernels::Isa& isa)
     : config_(config),
-      tokenizer_(tokenizer),
       span_(span),
       ends_(ends),
       pool_(pool),
@@ -100,7 +84,7 @@ std::size_t Batcher::pages_of(std::size_t positions) const {
 std::size_t Batcher::pages_promised() const {
     std::size_t pages = 0;
     for (const auto& job : running_)
-        pages += pages_of(job->tokens_max);
+        pages += pages_of(job->continuation.tokens_max());
     return pages;
 }
 
@@ -109,9 +93,9 @@ std::size_t Batcher::pages_promised() const {
 void Batcher::admit() {
     while (!waiting_.empty() && running_.size() < kRowsMax) {
         Job& job = *waiting_.front();
-        const std::size_t wanted = pages_promised() + pages_of(job.tokens_max);
+        const std::size_t wanted = pages_promised() + pages_of(job.continuation.tokens_max());
         if (wanted > pool_.pages_max()) return;
-        if (job.request.reuse_prefix) reuse_past(job);
+        if (job.reuses_prefix) reuse_past(job);
         const auto kept = [&] {
             std::size_t pages = 0;
             for (const Past& past : past_)
@@ -120,7 +104,7 @@ void Batcher::admit() {
         };
         while (!past_.empty() && wanted + kept() > pool_.pages_max())
             past_.pop_front();
-        job.started = Clock::now();
+        job.continuation.start(Clock::now());
         running_.push_back(std::move(waiting_.front()));
         waiting_.pop_front();
     }
@@ -131,11 +115,11 @@ void Batcher::reuse_past(Job& job) {
     const Past* best = nullptr;
     for (const Past& past : past_) {
         // The last token of the prompt is always computed: its logits are what is wanted.
-        const std::size_t limit = std::min(past.tokens.size(), job.tokens.size() - 1);
-        const auto end = std::mismatch(job.tokens.begin(),
-                                       job.tokens.begin() + static_cast<std::ptrdiff_t>(limit),
+        const std::size_t limit = std::min(past.tokens.size(), job.tokens().size() - 1);
+        const auto end = std::mismatch(job.tokens().begin(),
+                                       job.tokens().begin() + static_cast<std::ptrdiff_t>(limit),
                                        past.tokens.begin());
-        const auto common = static_cast<std::size_t>(end.first - job.tokens.begin());
+        const auto common = static_cast<std::size_t>(end.first - job.tokens().begin());
         if (common > longest) {
             longest = common;
             best = &past;
@@ -144,7 +128,7 @@ void Batcher::reuse_past(Job& job) {
     if (longest < kReuseTokensMin) return;
     job.kv = best->kv.fork();
     job.kv.truncate(static_cast<std::uint32_t>(longest));
-    job.stats.reused_tokens = static_cast<std::uint32_t>(longest);
+    job.continuation.stats().reused_tokens = static_cast<std::uint32_t>(longest);
 }
 
 // Requests that write come first, with one row each; prompts share what is left, in the order of
@@ -168,16 +152,12 @@ void Batcher::take_rows(Job& job, std::size_t count) {
     if (!reserved) {
         job.is_cancelled = true;
         finish(job, FinishReason::failed, std::move(reserved).error());
-        for (auto& entry : running_)
-            if (entry.get() == &job) {
-                entry.reset();
-                break;
-            }
+        drop(job);
         return;
     }
     for (std::size_t i = 0; i < count; ++i) {
         rows_.push_back({&job.kv, begin + static_cast<std::uint32_t>(i)});
-        row_tokens_.push_back(job.tokens[begin + i]);
+        row_tokens_.push_back(job.tokens()[begin + i]);
     }
     if (count == job.rows_left()) {
         heads_.push_back(&job);
@@ -202,39 +182,15 @@ void Batcher::compute() {
                 std::span(logits_).subspan(i * ends_.logits_stride(), config_.vocabulary));
 }
 
-// Chooses the next token of a job and says what that means for its text.
 void Batcher::advance(Job& job, std::span<const float> logits) {
-    const Clock::time_point now = Clock::now();
-    if (job.stats.completion_tokens == 0) {
-        job.first_token = now;
-        job.stats.prompt_seconds = seconds(now - job.started);
-    }
-    job.stats.completion_seconds = seconds(now - job.first_token);
-    const inference::TokenId token = job.sampler.sample(logits);
-    std::optional<FinishReason> reason;
-    Event event;
-    if (tokenizer_.is_end(token) && !job.request.ignore_end) {
-        reason = FinishReason::stop;
-    } else {
-        ++job.stats.completion_tokens;
-        job.sampler.accept(token);
-        job.tokens.push_back(token);
-        event.tokens.push_back(token);
-        event.text = job.text.push(token);
-        if (job.text.is_stopped())
-            reason = FinishReason::stop;
-        else if (job.tokens.size() >= job.tokens_max)
-            reason = FinishReason::length;
-    }
-    if (!reason) {
-        job.on_event(event);
-        return;
-    }
-    event.text += job.text.finish();
-    event.finish = reason;
-    event.stats = job.stats;
+    const Event event = job.continuation.take(logits, Clock::now());
     job.on_event(event);
+    if (!event.finish) return;
     remember(job);
+    drop(job);
+}
+
+void Batcher::drop(const Job& job) {
     for (auto& entry : running_)
         if (entry.get() == &job) {
             entry.reset();
@@ -243,21 +199,16 @@ void Batcher::advance(Job& job, std::span<const float> logits) {
 }
 
 void Batcher::finish(Job& job, FinishReason reason, std::optional<Error> error) {
-    Event event;
-    event.text = job.text.finish();
-    event.finish = reason;
-    event.stats = job.stats;
-    event.error = std::move(error);
-    job.on_event(event);
+    job.on_event(job.continuation.end(reason, std::move(error)));
     remember(job);
 }
 
 void Batcher::remember(Job& job) {
     const std::uint32_t length = job.kv.length();
-    if (length < kReuseTokensMin || !job.request.reuse_prefix) return;
-    job.tokens.resize(length);
-    past_.push_back({std::move(job.tokens), std::move(job.kv)});
-    past_.back().kv.truncate(length);
+    if (length < kReuseTokensMin || !job.reuses_prefix) return;
+    std::vector<inference::TokenId> tokens = std::move(job.continuation).take_tokens();
+    tokens.resize(length);
+    past_.push_back({std::move(tokens), std::move(job.kv)});
     if (past_.size() > kPastMax) past_.pop_front();
 }
 

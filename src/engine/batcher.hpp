@@ -1,7 +1,6 @@
 // Which rows are computed next: the decode rows of all running requests, and prompt rows to fill
 // the batch. Confined to the engine's thread.
 #pragma once
-#include <chrono>
 #include <cstdint>
 #include <deque>
 #include <functional>
@@ -9,38 +8,35 @@
 #include <memory>
 #include <vector>
 
-#include "engine/engine.hpp"
+#include "engine/continuation.hpp"
+#include "engine/text_model.hpp"
 #include "inference/kv_cache.hpp"
 #include "inference/model.hpp"
-#include "inference/sampler.hpp"
-#include "inference/text_stream.hpp"
 
 namespace kwaai::engine {
 
-/// A request on its way. Its rows are tokens[kv.length() ..]; the last one's logits give the next
+/// A request on its way. Its rows are tokens()[kv.length() ..]; the last one's logits give the next
 /// token.
 struct Job {
     Job(RequestId job_id,
         Request job_request,
         std::function<void(const Event&)> event_handler,
-        std::uint32_t tokens_limit,
+        std::uint32_t tokens_max,
         const inference::Tokenizer& tokenizer,
         inference::KvPool& pool);
 
     RequestId id;
-    Request request;
+    bool reuses_prefix;
     std::function<void(const Event&)> on_event;
-    std::vector<inference::TokenId> tokens;  // prompt, then what was written
-    std::uint32_t tokens_max;                // prompt and completion together
+    Continuation continuation;
     inference::KvSequence kv;
-    inference::Sampler sampler;
-    inference::TextStream text;
-    RequestStats stats;
-    std::chrono::steady_clock::time_point started;
-    std::chrono::steady_clock::time_point first_token;
     bool is_cancelled = false;
 
-    [[nodiscard]] std::size_t rows_left() const { return tokens.size() - kv.length(); }
+    [[nodiscard]] const std::vector<inference::TokenId>& tokens() const {
+        return continuation.tokens();
+    }
+
+    [[nodiscard]] std::size_t rows_left() const { return tokens().size() - kv.length(); }
 };
 
 /// Runs requests on one model. Admission is first come, first served: a request runs once the cache
@@ -52,7 +48,6 @@ public:
     static constexpr std::size_t kRowsMax = 128;
 
     Batcher(const inference::ModelConfig& config,
-            const inference::Tokenizer& tokenizer,
             const inference::Span& span,
             inference::Ends& ends,
             inference::KvPool& pool,
@@ -89,10 +84,10 @@ private:
     void compute();
     void advance(Job& job, std::span<const float> logits);
     void finish(Job& job, FinishReason reason, std::optional<Error> error);
+    void drop(const Job& job);
     void remember(Job& job);
 
     const inference::ModelConfig& config_;
-    const inference::Tokenizer& tokenizer_;
     const inference::Span& span_;
     inference::Ends& ends_;
     inference::KvPool& pool_;

@@ -9,6 +9,7 @@
 
 #include "engine/batcher.hpp"
 #include "engine/compute_pool.hpp"
+#include "engine/continuation.hpp"
 #include "engine/loading.hpp"
 #include "engine/machine.hpp"
 #include "inference/model.hpp"
@@ -52,7 +53,7 @@ void Engine::Impl::put_to_work(Weights weights, std::uint64_t kv_bytes_max) {
     kv.emplace(span->kv_geometry(),
                choose_kv_pages(kv_bytes_max, text.context, span->kv_geometry()),
                memory);
-    batcher.emplace(text.config, text.tokenizer, *span, *ends, *kv, *pool, isa);
+    batcher.emplace(text.config, *span, *ends, *kv, *pool, isa);
     stats.weight_bytes = span->size_bytes() + ends->size_bytes();
     stats.kv_bytes_max = kv->pages_max() * kv->geometry().page_bytes();
     stats.threads = pool->worker_count();
@@ -145,23 +146,8 @@ EngineStats Engine::stats() const {
 }
 
 Result<RequestId> Engine::submit(Request request, std::function<void(const Event&)> on_event) {
-    KWAAI_CHECKED(request.sampling.validate());
-    if (request.prompt.empty()) return fail(Errc::invalid_argument, "the prompt is empty");
-    for (const inference::TokenId token : request.prompt)
-        if (token >= impl_->text.config.vocabulary)
-            return fail(Errc::invalid_argument,
-                        "token " + std::to_string(token) + " is outside the vocabulary of " +
-                            std::to_string(impl_->text.config.vocabulary));
-    const std::size_t length = request.prompt.size();
-    if (length >= impl_->text.context)
-        return fail(Errc::limit_exceeded,
-                    "the prompt has " + std::to_string(length) + " tokens and the context only " +
-                        std::to_string(impl_->text.context) + ": shorten it or raise --context");
-    const std::size_t room = impl_->text.context - length;
-    const std::size_t completion =
-        request.max_tokens > 0 ? std::min<std::size_t>(request.max_tokens, room) : room;
-    const auto tokens_max = static_cast<std::uint32_t>(length + completion);
-
+    KWAAI_TRY(const std::uint32_t tokens_max,
+              check_request(request, impl_->text.context, impl_->text.config.vocabulary));
     const std::scoped_lock lock(impl_->mutex);
     const std::size_t present =
         impl_->stats.running + impl_->stats.waiting + impl_->submitted.size();
