@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <chrono>
-#include <functional>
 #include <utility>
 
 #include "base/utf8.hpp"
@@ -12,9 +11,6 @@
 
 namespace kwaai::petals {
 namespace {
-
-// A session that has ended leaves the caller this long to end its requests as well.
-constexpr std::chrono::milliseconds kGoodbye{500};
 
 std::string describe(const ServerSession& session) {
     return "blocks " + std::to_string(session.part().begin) + ":" +
@@ -35,59 +31,17 @@ InferenceCall::~InferenceCall() {
 }
 
 io::Task<Result<>> InferenceCall::run() {
-    co_await io::with_group(run_both, std::ref(*this));
-    co_return std::move(outcome_);
-}
-
-io::Task<void> InferenceCall::run_both(io::TaskGroup& group, InferenceCall& self) {
-    self.group_ = &group;
-    group.spawn(read_all, std::ref(self));
-    group.spawn(answer_all, std::ref(self));
-    co_return;
-}
-
-// The first outcome counts; the other coroutine unwinds.
-void InferenceCall::finish(Result<> outcome) {
-    if (std::exchange(is_over_, true)) return;
-    outcome_ = std::move(outcome);
-    group_->cancel();
-}
-
-io::Task<void> InferenceCall::read_all(InferenceCall& self) {
-    while (true) {
-        while (self.waiting_)
-            co_await self.changed_.wait();
-        Result<std::optional<codec::Buffer>> request = co_await self.call_.receive();
-        if (!request && request.error().code == Errc::closed) {
-            self.finish(forward_error(request));
-            co_return;
-        }
-        const bool is_last = !request || !*request;
-        self.waiting_.emplace(std::move(request));
-        self.changed_.notify_all();
-        if (is_last) co_return;
-    }
-}
-
-io::Task<void> InferenceCall::answer_all(InferenceCall& self) {
-    Result<> outcome = co_await self.answer();
-    self.finish(std::move(outcome));
-}
-
-io::Task<Result<std::optional<codec::Buffer>>> InferenceCall::take() {
-    while (!waiting_)
-        co_await changed_.wait();
-    Result<std::optional<codec::Buffer>> request = std::move(*waiting_);
-    waiting_.reset();
-    changed_.notify_all();
-    co_return request;
+    Result<> outcome = co_await answer();
+    outcome_ = outcome;
+    is_over_ = true;
+    co_return outcome;
 }
 
 // Nothing where none came in time.
 io::Task<Result<std::optional<InferenceCall::Request>>> InferenceCall::next() {
-    io::Task<Result<std::optional<codec::Buffer>>> taking = take();
+    io::Task<Result<std::optional<codec::Buffer>>> receiving = call_.receive();
     Result<std::optional<codec::Buffer>> bytes = co_await io::with_timeout(
-        service_.clock_, service_.options_.limits.step_timeout, std::move(taking));
+        service_.clock_, service_.options_.limits.step_timeout, std::move(receiving));
     if (!bytes && bytes.error().code == Errc::timed_out) co_return std::optional<Request>();
     if (!bytes) co_return forward_error(bytes);
     // Petals' words: a session ends with an empty request, and only then may the requests end.
@@ -125,7 +79,6 @@ io::Task<Result<>> InferenceCall::answer() {
         co_return admitted;
     }
     Result<> served = co_await serve_steps(*session, std::move(**request));
-    if (served) co_await await_goodbye();
     co_return served;
 }
 
@@ -214,14 +167,6 @@ io::Task<Result<>> InferenceCall::reply(const ServerSession& session,
     Result<> sent = co_await io::with_timeout(
         service_.clock_, service_.options_.limits.step_timeout, std::move(sending));
     co_return sent;
-}
-
-// Requests that nobody reads would make the end of the stream a reset.
-io::Task<void> InferenceCall::await_goodbye() {
-    io::Task<Result<std::optional<codec::Buffer>>> taking = take();
-    const Result<std::optional<codec::Buffer>> goodbye =
-        co_await io::with_timeout(service_.clock_, kGoodbye, std::move(taking));
-    static_cast<void>(goodbye);
 }
 
 }  // namespace kwaai::petals

@@ -7,16 +7,15 @@
 #include "base/result.hpp"
 #include "codec/buffer.hpp"
 #include "hivemind/rpc_server.hpp"
-#include "io/event.hpp"
-#include "io/task_group.hpp"
+#include "io/task.hpp"
 #include "petals/block_service.hpp"
 #include "petals/cache_queue.hpp"
 #include "petals/server_session.hpp"
 
 namespace kwaai::petals {
 
-/// Reads ahead by one request while a step is computed, so that a caller who goes away is noticed
-/// at once, not when its answer is ready.
+/// From the opening request to the end of the session. What it holds, it holds while it lives: a
+/// caller who goes away has it destroyed, in the middle of a step as well.
 class InferenceCall {
 public:
     InferenceCall(BlockService& service, hivemind::ServedCall& call)
@@ -26,8 +25,7 @@ public:
     InferenceCall& operator=(const InferenceCall&) = delete;
     ~InferenceCall();
 
-    /// Serves the call to its end. An error is for the caller to read, except `Errc::closed`: it
-    /// has gone.
+    /// Serves the call to its end. An error is for the caller to read.
     io::Task<Result<>> run();
 
     /// Whether run() came to an outcome of its own.
@@ -39,12 +37,6 @@ private:
         StepMetadata metadata;
     };
 
-    static io::Task<void> run_both(io::TaskGroup& group, InferenceCall& self);
-    static io::Task<void> read_all(InferenceCall& self);
-    static io::Task<void> answer_all(InferenceCall& self);
-
-    void finish(Result<> outcome);
-    io::Task<Result<std::optional<codec::Buffer>>> take();
     io::Task<Result<std::optional<Request>>> next();
     io::Task<Result<>> answer();
     io::Task<Result<>> serve_steps(ServerSession& session, Request request);
@@ -58,14 +50,10 @@ private:
     io::Task<Result<>> reply(const ServerSession& session,
                              std::uint32_t token_count,
                              std::vector<float> rows);
-    io::Task<void> await_goodbye();
     [[nodiscard]] Result<> claim(const std::optional<std::string>& session_id);
 
     BlockService& service_;
     hivemind::ServedCall& call_;
-    io::TaskGroup* group_ = nullptr;  // while both run
-    std::optional<Result<std::optional<codec::Buffer>>> waiting_;
-    io::Event changed_;  // waiting_
     Result<> outcome_;
     bool is_over_ = false;
     bool is_open_ = false;                   // has room in the cache, or had
