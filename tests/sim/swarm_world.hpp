@@ -90,6 +90,8 @@ public:
 
     [[nodiscard]] petals::BlockServer& server() { return server_; }
 
+    [[nodiscard]] hivemind::RpcServer& rpc() { return rpc_; }
+
 private:
     engine::InlineBlockBackend backend_;
     p2p::Host host_;
@@ -145,6 +147,8 @@ public:
 
     [[nodiscard]] petals::Swarm& swarm() { return *swarm_; }
 
+    [[nodiscard]] p2p::Host& client() { return client_; }
+
     [[nodiscard]] SimServer& server(std::size_t index) { return *servers_[index]; }
 
     [[nodiscard]] std::size_t size() const { return servers_.size(); }
@@ -182,14 +186,31 @@ public:
         simulation_.run(io::with_group(&SwarmWorld::run_body<Fn>, std::ref(*this), fn));
     }
 
+    /// What the client says after asking its servers.
+    Result<> find_servers() {
+        Result<> found;
+        simulation_.run(io::with_group(&SwarmWorld::find_body, std::ref(*this), std::ref(found)));
+        return found;
+    }
+
     std::vector<std::string> notes;
 
 private:
+    static io::Task<void> find_body(io::TaskGroup& group, SwarmWorld& world, Result<>& found) {
+        world.run_hosts(group);
+        found = co_await world.swarm_->connect();
+        group.cancel();
+    }
+
+    void run_hosts(io::TaskGroup& group) {
+        for (const auto& server : servers_)
+            group.spawn(&p2p::Host::run, std::ref(server->host()));
+        group.spawn(&p2p::Host::run, std::ref(client_));
+    }
+
     template <class Fn>
     static io::Task<void> run_body(io::TaskGroup& group, SwarmWorld& world, Fn fn) {
-        for (const auto& server : world.servers_)
-            group.spawn(&p2p::Host::run, std::ref(server->host()));
-        group.spawn(&p2p::Host::run, std::ref(world.client_));
+        world.run_hosts(group);
         const Result<> found = co_await world.swarm_->connect();
         if (!found) FAIL(found.error().context);
         group.spawn(&petals::SwarmModel::run, std::ref(*world.model_));
