@@ -16,7 +16,7 @@ void check(const Multiaddr& address) {
     const auto from_bytes = Multiaddr::from_bytes(address.bytes());
     if (!from_text || *from_text != address || !from_bytes || *from_bytes != address) std::abort();
     if (const auto peer = address.peer()) {
-        if (address.without_peer().with_peer(*peer) != address) std::abort();
+        if (address.with_peer(*peer) != address) std::abort();
     } else if (address.without_peer() != address) {
         std::abort();
     }
