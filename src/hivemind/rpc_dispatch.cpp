@@ -1,17 +1,52 @@
 #include "hivemind/rpc_dispatch.hpp"
 
+#include <algorithm>
 #include <array>
 #include <functional>
 #include <span>
 #include <utility>
 
+#include "codec/varint.hpp"
 #include "hivemind/rpc_frames.hpp"
+#include "io/read_exactly.hpp"
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
-#include "p2p/length_prefixed.hpp"
 
 namespace kwaai::hivemind {
 namespace {
+
+// The varint in front of an envelope, byte by byte: nothing behind it is read.
+io::Task<Result<std::uint64_t>> read_length(p2p::Stream& stream) {
+    std::array<std::byte, codec::kVarintBytesMax> bytes{};
+    for (std::size_t filled = 0; filled < bytes.size(); ++filled) {
+        const MutableBytes next = MutableBytes(bytes).subspan(filled, 1);
+        KWAAI_CO_CHECKED(co_await io::read_exactly(stream, next));
+        KWAAI_CO_TRY(const std::optional<codec::Varint> length,
+                     codec::read_varint(Bytes(bytes).first(filled + 1)));
+        if (length) co_return length->value;
+    }
+    co_return fail(Errc::malformed, "the length of a request is no varint");
+}
+
+// A request's envelope. Memory grows with what arrives.
+io::Task<Result<codec::Buffer>> read_envelope(p2p::Stream& stream,
+                                              CallPlace& place,
+                                              std::size_t bytes_max) {
+    constexpr std::size_t kStepBytes = std::size_t{64} << 10;
+    KWAAI_CO_TRY(const std::uint64_t length, co_await read_length(stream));
+    if (length > bytes_max) co_return fail(Errc::limit_exceeded, "a request over the limit");
+    codec::Buffer message;
+    while (message.size() < length) {
+        const std::size_t begin = message.size();
+        const std::size_t step = std::min<std::size_t>(kStepBytes, length - begin);
+        if (!place.hold(begin + step))
+            co_return fail(Errc::limit_exceeded, "requests take too much memory");
+        message.resize(begin + step);
+        const MutableBytes part = std::span(message).subspan(begin);
+        KWAAI_CO_CHECKED(co_await io::read_exactly(stream, part));
+    }
+    co_return message;
+}
 
 // A unary call that runs beside a look at its caller.
 struct UnaryRun {
@@ -84,33 +119,34 @@ p2p::ResetCode reset_code(const std::optional<Error>& failure) {
 
 }  // namespace
 
-// One of the calls that may run at once, while it lives.
-class RpcDispatch::Place {
-public:
-    Place(RpcDispatch& dispatch, const p2p::PeerId& peer) : dispatch_(dispatch), peer_(peer) {
-        std::size_t& of_peer = dispatch_.running_of_[peer_];
-        is_taken_ = dispatch_.running_ < dispatch_.limits_.calls_max &&
-                    of_peer < dispatch_.limits_.calls_per_peer_max;
-        ++dispatch_.running_;
-        ++of_peer;
-    }
+CallPlace::CallPlace(RpcDispatch& dispatch, const p2p::PeerId& peer)
+    : dispatch_(dispatch), peer_(peer) {
+    RpcDispatch::PeerLoad& load = dispatch_.peers_[peer_];
+    is_taken_ = dispatch_.running_ < dispatch_.limits_.calls_max &&
+                load.calls < dispatch_.limits_.calls_per_peer_max;
+    ++dispatch_.running_;
+    ++load.calls;
+}
 
-    Place(const Place&) = delete;
-    Place& operator=(const Place&) = delete;
+CallPlace::~CallPlace() {
+    (void)hold(0);
+    --dispatch_.running_;
+    const auto load = dispatch_.peers_.find(peer_);
+    if (--load->second.calls == 0) dispatch_.peers_.erase(load);
+}
 
-    ~Place() {
-        --dispatch_.running_;
-        const auto of_peer = dispatch_.running_of_.find(peer_);
-        if (--of_peer->second == 0) dispatch_.running_of_.erase(of_peer);
-    }
-
-    [[nodiscard]] bool is_taken() const { return is_taken_; }
-
-private:
-    RpcDispatch& dispatch_;
-    p2p::PeerId peer_;
-    bool is_taken_ = false;
-};
+bool CallPlace::hold(std::size_t bytes) {
+    RpcDispatch::PeerLoad& load = dispatch_.peers_[peer_];
+    const std::size_t total = dispatch_.bytes_ - bytes_ + bytes;
+    const std::size_t of_peer = load.bytes - bytes_ + bytes;
+    if (bytes > bytes_ && (total > dispatch_.limits_.request_bytes_total_max ||
+                           of_peer > dispatch_.limits_.request_bytes_per_peer_max))
+        return false;
+    dispatch_.bytes_ = total;
+    load.bytes = of_peer;
+    bytes_ = bytes;
+    return true;
+}
 
 void RpcDispatch::set_unary(const std::string& method, UnaryHandler handler) {
     unary_[method] = std::make_shared<const UnaryHandler>(std::move(handler));
@@ -121,17 +157,16 @@ void RpcDispatch::set_streaming(const std::string& method, StreamingHandler hand
 }
 
 io::Task<void> RpcDispatch::serve_unary(std::unique_ptr<p2p::Stream> stream) {
-    const Place place(*this, stream->remote_peer());
+    CallPlace place(*this, stream->remote_peer());
     if (!place.is_taken()) {
         stream->reset(p2p::ResetCode::resource_limit);
         co_return;
     }
-    auto reading = p2p::read_length_prefixed(*stream, limits_.unary_bytes_max);
-    Result<std::optional<codec::Buffer>> envelope =
+    auto reading = read_envelope(*stream, place, limits_.unary_bytes_max);
+    Result<codec::Buffer> envelope =
         co_await io::with_timeout(clock_, limits_.request_timeout, std::move(reading));
-    const bool is_read = envelope && *envelope;
     const Result<UnaryRequest> request =
-        is_read ? decode_unary_request(**envelope) : fail(Errc::closed, "no request");
+        envelope ? decode_unary_request(*envelope) : forward_error(envelope);
     if (!request) {
         co_await end_stream(*stream);
         co_return;
@@ -149,7 +184,8 @@ io::Task<void> RpcDispatch::serve_unary(std::unique_ptr<p2p::Stream> stream) {
                  .handler = *handler,
                  .request = codec::to_buffer(request->data),
                  .response = std::nullopt};
-    envelope->reset();  // `request` looked into it
+    *envelope = codec::Buffer();  // `request` looked into it
+    (void)place.hold(0);
     co_await io::with_group(race_unary, std::ref(run));
     if (run.response) {
         auto answering = answer(*stream, id, std::move(*run.response));
@@ -181,7 +217,7 @@ io::Task<Result<>> RpcDispatch::answer(p2p::Stream& stream,
 }
 
 io::Task<void> RpcDispatch::serve_streaming(std::unique_ptr<p2p::Stream> stream) {
-    const Place place(*this, stream->remote_peer());
+    CallPlace place(*this, stream->remote_peer());
     const auto method = streaming_.find(stream->protocol());
     if (!place.is_taken() || method == streaming_.end()) {
         stream->reset(p2p::ResetCode::resource_limit);
@@ -199,6 +235,7 @@ io::Task<void> RpcDispatch::serve_streaming(std::unique_ptr<p2p::Stream> stream)
     };
     const std::shared_ptr<const StreamingHandler> handler = method->second;
     ServedCall call(std::move(stream), limits_);
+    call.place_ = &place;
     StreamingRun run{.handler = *handler, .call = call, .outcome = std::nullopt};
     co_await io::with_group(race, std::ref(run));
     if (!run.outcome) {

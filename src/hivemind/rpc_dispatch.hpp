@@ -31,7 +31,12 @@ public:
     [[nodiscard]] std::size_t calls_running() const { return running_; }
 
 private:
-    class Place;
+    friend class CallPlace;
+
+    struct PeerLoad {
+        std::size_t calls = 0;
+        std::size_t bytes = 0;
+    };
 
     io::Task<Result<>> answer(p2p::Stream& stream, CallId id, Result<codec::Buffer> response);
     io::Task<void> finish_streaming(ServedCall& call, Result<> outcome);
@@ -41,7 +46,29 @@ private:
     std::map<std::string, std::shared_ptr<const UnaryHandler>, std::less<>> unary_;
     std::map<std::string, std::shared_ptr<const StreamingHandler>, std::less<>> streaming_;
     std::size_t running_ = 0;
-    std::map<p2p::PeerId, std::size_t> running_of_;
+    std::size_t bytes_ = 0;  // of requests
+    std::map<p2p::PeerId, PeerLoad> peers_;
+};
+
+/// One of the calls that may run at once, and the memory of its requests, while it lives.
+class CallPlace {
+public:
+    CallPlace(RpcDispatch& dispatch, const p2p::PeerId& peer);
+    CallPlace(const CallPlace&) = delete;
+    CallPlace& operator=(const CallPlace&) = delete;
+    ~CallPlace();
+
+    /// False where the limits of calls leave no room for it.
+    [[nodiscard]] bool is_taken() const { return is_taken_; }
+
+    /// The call's requests take `bytes` now. False, and nothing changed, where that is too much.
+    [[nodiscard]] bool hold(std::size_t bytes);
+
+private:
+    RpcDispatch& dispatch_;
+    p2p::PeerId peer_;
+    std::size_t bytes_ = 0;
+    bool is_taken_ = false;
 };
 
 }  // namespace kwaai::hivemind

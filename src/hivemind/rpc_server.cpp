@@ -35,6 +35,7 @@ io::Task<Result<std::optional<codec::Buffer>>> ServedCall::receive() {
     codec::Buffer request = std::move(ready_.front());
     ready_.pop_front();
     ready_bytes_ -= request.size();
+    (void)count_memory();  // it is less now
     changed_.notify_all();
     co_return std::optional<codec::Buffer>(std::move(request));
 }
@@ -43,19 +44,41 @@ io::Task<Result<>> ServedCall::send(std::span<const Bytes> parts) {
     return write_message(*stream_, parts, limits_.stream_message_bytes_max);
 }
 
+// One step of reading: a frame takes several.
 io::Task<void> ServedCall::fetch() {
-    Result<std::optional<Frame>> frame = co_await read_frame(*stream_, reader_);
-    if (!frame) {
-        failure_ = std::move(frame).error();
-    } else if (!*frame) {
-        failure_ = Error{Errc::closed, "the caller has gone away"};
-    } else if ((*frame)->kind == FrameKind::error) {
-        is_ended_ = true;
-    } else if (!is_ended_) {  // else late data, of no use to anybody
-        ready_bytes_ += (*frame)->payload.size();
-        ready_.push_back(std::move((*frame)->payload));
+    const MutableBytes space = reader_.space();
+    if (!count_memory()) {
+        failure_ = Error{Errc::limit_exceeded, "requests take too much memory"};
+        changed_.notify_all();
+        co_return;
+    }
+    Result<std::size_t> count = co_await stream_->read_some(space);
+    if (!count) {
+        failure_ = std::move(count).error();
+    } else if (*count == 0) {
+        const bool is_whole = reader_.is_between_frames();
+        failure_ = Error{
+            Errc::closed,
+            is_whole ? "the caller has gone away" : "the caller has gone away inside a message"};
+    } else {
+        const Result<bool> is_whole = reader_.advance(*count);
+        if (!is_whole)
+            failure_ = is_whole.error();
+        else if (*is_whole)
+            take_frame(reader_.take());
     }
     changed_.notify_all();
+}
+
+bool ServedCall::count_memory() {
+    return place_ == nullptr || place_->hold(reader_.memory() + ready_bytes_);
+}
+
+void ServedCall::take_frame(Frame frame) {
+    if (frame.kind == FrameKind::error) is_ended_ = true;
+    if (is_ended_) return;  // late data is of no use to anybody
+    ready_bytes_ += frame.payload.size();
+    ready_.push_back(std::move(frame.payload));
 }
 
 // Goes on behind the end of requests: the only way to notice that the caller leaves while the

@@ -22,6 +22,8 @@ namespace kwaai::hivemind {
 using UnaryHandler =
     std::function<io::Task<Result<codec::Buffer>>(p2p::PeerId caller, codec::Buffer request)>;
 
+class CallPlace;
+
 /// The callee's end of a streaming call.
 class ServedCall {
 public:
@@ -40,6 +42,8 @@ private:
     friend class RpcDispatch;
 
     [[nodiscard]] bool is_full() const;
+    [[nodiscard]] bool count_memory();
+    void take_frame(Frame frame);
     io::Task<void> fetch();
     io::Task<void> read_ahead();
 
@@ -51,6 +55,7 @@ private:
     bool is_ended_ = false;         // no more requests
     std::optional<Error> failure_;  // why nothing more can be read
     bool is_reading_ahead_ = false;
+    CallPlace* place_ = nullptr;  // counts the memory that requests take; tests may go without
     io::Event changed_;
 };
 
