@@ -2,6 +2,7 @@
 #pragma once
 #include <array>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <utility>
@@ -19,10 +20,17 @@
 
 namespace kwaai::petals {
 
+/// Peer `number`; made once, since keys take long.
 inline p2p::PeerId make_peer(unsigned char number) {
-    std::array<std::byte, 32> seed{};
-    seed[0] = std::byte{number};
-    return p2p::PeerId::of(crypto::PrivateKey::ed25519_from_seed(seed).public_key());
+    static std::map<unsigned char, p2p::PeerId> peers;
+    auto found = peers.find(number);
+    if (found == peers.end()) {
+        std::array<std::byte, 32> seed{};
+        seed[0] = std::byte{number};
+        const auto key = crypto::PrivateKey::ed25519_from_seed(seed);
+        found = peers.emplace(number, p2p::PeerId::of(key.public_key())).first;
+    }
+    return found->second;
 }
 
 /// One end of a stream pair that pretends to have come from a host.
