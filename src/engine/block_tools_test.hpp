@@ -66,7 +66,8 @@ inline Result<Rows> ask(BlockBackend& backend, BlockStep step) {
 }
 
 inline bool same_bits(std::span<const float> a, std::span<const float> b) {
-    return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
+    if (a.size() != b.size()) return false;
+    return a.empty() || std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
 /// Rows as a hidden state might be: [count, hidden].
