@@ -38,6 +38,7 @@ struct Connection {
     YamuxSession session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed
+    bool is_record_signed = false;            // identity's addresses are from a signed record
     io::Event identified;
     std::size_t inbound_streams = 0;
     std::size_t inbound_pings = 0;

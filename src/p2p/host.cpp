@@ -253,6 +253,7 @@ PeerInfo Host::State::info_of(const Connection& connection) const {
                   .agent = {},
                   .protocols = {},
                   .addresses = {},
+                  .is_record_signed = connection.is_record_signed,
                   .observed = {},
                   .connected = connection.address};
     if (connection.identity) {

@@ -46,6 +46,7 @@ struct PeerInfo {
     std::string agent;
     std::vector<std::string> protocols;
     std::vector<Multiaddr> addresses;    // without /p2p
+    bool is_record_signed = false;       // the addresses come from a record with its signature
     std::optional<Multiaddr> observed;   // where the peer sees us
     std::optional<Multiaddr> connected;  // where an open connection leads
 };

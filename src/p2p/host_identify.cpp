@@ -111,8 +111,8 @@ Result<> Host::State::take_identity(Connection& connection, IdentifyMessage mess
     }
     if (!message.signed_record.empty()) {
         auto record = open_peer_record(message.signed_record);
-        if (record && record->peer == connection.remote)
-            message.listen_addresses = std::move(record->addresses);
+        connection.is_record_signed = record && record->peer == connection.remote;
+        if (connection.is_record_signed) message.listen_addresses = std::move(record->addresses);
     }
     if (!connection.identity) connection.identity.emplace();
     merge_identify(*connection.identity, std::move(message));

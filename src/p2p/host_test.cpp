@@ -107,6 +107,7 @@ TEST_CASE("identify tells agent, protocols, addresses and what the peer sees of 
         CHECK(std::ranges::find(info->protocols, "/ipfs/ping/1.0.0") != info->protocols.end());
         REQUIRE(info->addresses.size() == 1);
         CHECK(info->addresses[0].with_peer(*peer) == world.address(1));
+        CHECK(info->is_record_signed);
         REQUIRE(info->observed.has_value());
         CHECK(info->observed->to_text().starts_with("/ip4/10.0.0.1/tcp/"));
     });
