@@ -1,0 +1,110 @@
+// kwaai_interop_peer: a node of this project that other libraries' nodes are tested against. Flags
+// and output are those of peers/README.md.
+#include <cstdint>
+#include <cstdio>
+#include <filesystem>
+#include <fstream>
+#include <functional>
+#include <string>
+
+#include <CLI/CLI.hpp>
+
+#include "interop/peer_dialler.hpp"
+#include "interop/peer_services.hpp"
+#include "io/loop.hpp"
+#include "io/signals.hpp"
+#include "io/task_group.hpp"
+#include "io/tcp.hpp"
+#include "p2p/host.hpp"
+
+namespace kwaai::interop {
+namespace {
+
+struct Flags {
+    std::string listen;
+    std::uint16_t port = 0;
+    std::string address_file;
+    std::string key = "ed25519";
+    DialFlags dial;
+};
+
+void add_flags(CLI::App& app, Flags& flags) {
+    app.add_option("--listen", flags.listen, "tcp");
+    app.add_option("--port", flags.port, "0: the system chooses");
+    app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
+    app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
+    app.add_option("--dial", flags.dial.address, "multiaddr with /p2p");
+    app.add_option("--pings", flags.dial.pings);
+    app.add_option("--echo-mib", flags.dial.echo_mib, "each way, on one stream");
+    app.add_flag("--resets", flags.dial.tries_resets, "try /interop/reset/1.0.0");
+    app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
+    app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
+}
+
+// The file appears whole: who waits for it reads all lines.
+void tell_addresses(const p2p::Host& host, const std::string& file) {
+    std::string lines;
+    for (const p2p::Multiaddr& address : host.addresses())
+        lines += address.to_text() + "\n";
+    std::fputs(lines.c_str(), stdout);
+    std::fflush(stdout);
+    if (file.empty()) return;
+    std::ofstream(file + ".new") << lines;
+    std::filesystem::rename(file + ".new", file);
+}
+
+struct Node {
+    io::Loop& loop;
+    p2p::Host& host;
+    const Flags& flags;
+};
+
+io::Task<void> work(io::TaskGroup& group, Node node) {
+    group.spawn(&p2p::Host::run, std::ref(node.host));
+    if (node.flags.dial.address.empty()) {
+        tell_addresses(node.host, node.flags.address_file);
+        io::Signals signals(node.loop);
+        co_await signals.next();
+    } else {
+        const std::string report =
+            co_await dial_and_try(node.host, node.loop.clock(), node.flags.dial);
+        std::puts(report.c_str());
+        std::fflush(stdout);
+    }
+    node.host.close();
+}
+
+Result<> run(const Flags& flags) {
+    const auto type = flags.key == "rsa" ? crypto::KeyType::rsa : crypto::KeyType::ed25519;
+    KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(type));
+    io::Loop loop;
+    io::TcpNetwork network(loop);
+    p2p::Host host(network,
+                   loop.clock(),
+                   {.identity = std::move(identity),
+                    .agent = "kwaai-interop/0.1",
+                    .limits = {},
+                    .random = {}});
+    add_services(host);
+    if (!flags.listen.empty()) {
+        KWAAI_TRY(const p2p::Multiaddr address,
+                  p2p::Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(flags.port)));
+        KWAAI_CHECKED(host.listen(address));
+    }
+    loop.run(io::with_group(work, Node{loop, host, flags}));
+    return {};
+}
+
+}  // namespace
+}  // namespace kwaai::interop
+
+int main(int argc, char** argv) {
+    CLI::App app("a node that other libraries' nodes are tested against");
+    kwaai::interop::Flags flags;
+    kwaai::interop::add_flags(app, flags);
+    CLI11_PARSE(app, argc, argv);
+    const kwaai::Result<> done = kwaai::interop::run(flags);
+    if (done) return 0;
+    std::fprintf(stderr, "kwaai_interop_peer: %s\n", done.error().context.c_str());
+    return 1;
+}

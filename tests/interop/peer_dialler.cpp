@@ -1,0 +1,319 @@
+#include "interop/peer_dialler.hpp"
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <utility>
+#include <vector>
+
+#include "crypto/hash.hpp"
+#include "crypto/random.hpp"
+#include "interop/peer_services.hpp"
+#include "io/read_exactly.hpp"
+#include "io/task_group.hpp"
+#include "io/timeout.hpp"
+#include "json/writer.hpp"
+
+namespace kwaai::interop {
+namespace {
+
+constexpr std::chrono::seconds kPatience{60};  // for any one thing
+constexpr std::chrono::milliseconds kPause{20};
+constexpr double kMib = 1 << 20;
+
+double seconds(io::Duration time) {
+    return std::chrono::duration<double>(time).count();
+}
+
+class Dialler {
+public:
+    Dialler(p2p::Host& host, io::Clock& clock, const DialFlags& flags)
+        : host_(host), clock_(clock), flags_(flags) {
+        out_.begin_object().member("impl", std::string_view("kwaai"));
+    }
+
+    io::Task<void> try_all(p2p::Multiaddr target);
+    std::string take_report();
+    void note_failure(std::string what, std::string why);
+
+private:
+    void note_times(const std::string& name, std::vector<double> milliseconds);
+    io::Task<void> attempt(std::string what, io::Task<Result<>> action);
+
+    io::Task<Result<>> first_bytes(p2p::Multiaddr target);
+    io::Task<Result<double>> first_byte(p2p::Multiaddr target, double& dial_ms);
+    io::Task<Result<>> connect(p2p::Multiaddr target);
+    io::Task<Result<>> pings();
+    io::Task<Result<>> echo();
+    io::Task<Result<>> small_echo();
+    io::Task<Result<>> resets();
+    io::Task<Result<>> perf(std::string name, std::uint64_t up, std::uint64_t down);
+
+    p2p::Host& host_;
+    io::Clock& clock_;
+    const DialFlags& flags_;
+    json::Writer out_;
+    std::vector<std::pair<std::string, std::string>> failures_;
+    std::optional<p2p::PeerId> peer_;  // once connected
+};
+
+// Both directions of a stream at the same time: head and body out, then the end; all that comes in.
+struct Exchange {
+    p2p::Stream& stream;
+    Bytes head;
+    std::uint64_t zeros = 0;  // after the head
+    Result<> is_sent;
+    Result<> is_received;
+    std::uint64_t received = 0;
+    crypto::Sha256 hash;  // of what came
+};
+
+io::Task<Result<>> send_and_end(Exchange& exchange) {
+    KWAAI_CO_CHECKED(co_await exchange.stream.write(exchange.head));
+    KWAAI_CO_CHECKED(co_await send_zeros(exchange.stream, exchange.zeros));
+    Result<> ended = co_await exchange.stream.shutdown_write();
+    co_return ended;
+}
+
+io::Task<void> send_side(Exchange& exchange) {
+    exchange.is_sent = co_await send_and_end(exchange);
+}
+
+io::Task<Result<>> receive_all(Exchange& exchange) {
+    std::vector<std::byte> buffer(256 << 10);
+    const MutableBytes space(buffer);
+    while (true) {
+        KWAAI_CO_TRY(const std::size_t count, co_await exchange.stream.read_some(space));
+        if (count == 0) co_return Result<>();
+        exchange.received += count;
+        exchange.hash.update(space.first(count));
+    }
+}
+
+io::Task<void> both_sides(io::TaskGroup& group, Exchange& exchange) {
+    group.spawn(send_side, std::ref(exchange));
+    exchange.is_received = co_await receive_all(exchange);
+}
+
+io::Task<Result<>> run_exchange(Exchange& exchange) {
+    co_await io::with_group(both_sides, std::ref(exchange));
+    if (!exchange.is_sent) co_return forward_error(exchange.is_sent, "sending");
+    if (!exchange.is_received)
+        co_return forward_error(exchange.is_received,
+                                "after " + std::to_string(exchange.received) + " bytes");
+    exchange.stream.close();
+    co_return Result<>();
+}
+
+void Dialler::note_failure(std::string what, std::string why) {
+    failures_.emplace_back(std::move(what), std::move(why));
+}
+
+void Dialler::note_times(const std::string& name, std::vector<double> milliseconds) {
+    if (milliseconds.empty()) return;
+    std::ranges::sort(milliseconds);
+    out_.member(name + "_min", milliseconds.front());
+    out_.member(name + "_median", milliseconds[milliseconds.size() / 2]);
+}
+
+io::Task<void> Dialler::attempt(std::string what, io::Task<Result<>> action) {
+    const Result<> done = co_await io::with_timeout(clock_, kPatience, std::move(action));
+    if (!done) note_failure(std::move(what), done.error().context);
+}
+
+io::Task<Result<double>> Dialler::first_byte(p2p::Multiaddr target, double& dial_ms) {
+    const io::TimePoint begin = clock_.now();
+    KWAAI_CO_TRY(const p2p::PeerId peer, co_await host_.connect(std::move(target)));
+    dial_ms = 1000 * seconds(clock_.now() - begin);
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
+                 co_await host_.open(peer, kEchoProtocol));
+    std::array<std::byte, 1> one{};
+    const Bytes sent(one);
+    KWAAI_CO_CHECKED(co_await stream->write(sent));
+    const MutableBytes space(one);
+    KWAAI_CO_CHECKED(co_await io::read_exactly(*stream, space));
+    const io::Duration took = clock_.now() - begin;
+    stream->close();
+    host_.disconnect(peer);
+    while (host_.is_connected(peer))
+        co_await clock_.sleep_for(kPause);
+    co_await clock_.sleep_for(kPause);
+    co_return 1000 * seconds(took);
+}
+
+// From nothing to the first byte of an answer, over a new connection each time.
+io::Task<Result<>> Dialler::first_bytes(p2p::Multiaddr target) {
+    std::vector<double> dials;
+    std::vector<double> firsts;
+    for (unsigned i = 0; i < flags_.first_bytes; ++i) {
+        double dial_ms = 0;
+        KWAAI_CO_TRY(const double first_ms, co_await first_byte(target, dial_ms));
+        dials.push_back(dial_ms);
+        firsts.push_back(first_ms);
+    }
+    note_times("handshake_ms", std::move(dials));
+    note_times("first_byte_ms", std::move(firsts));
+    co_return Result<>();
+}
+
+io::Task<Result<>> Dialler::connect(p2p::Multiaddr target) {
+    const io::TimePoint begin = clock_.now();
+    KWAAI_CO_TRY(const p2p::PeerId peer, co_await host_.connect(std::move(target)));
+    out_.member("connect_ms", 1000 * seconds(clock_.now() - begin));
+    peer_ = peer;
+    KWAAI_CO_TRY(const p2p::PeerInfo info, co_await host_.identify(peer));
+    out_.member("agent", info.agent).key("protocols").begin_array();
+    for (const std::string& protocol : info.protocols)
+        out_.value(protocol);
+    out_.end().member("signed_record", info.is_record_signed);
+    if (info.observed) out_.member("observed", info.observed->to_text());
+    out_.key("addresses").begin_array();
+    for (const p2p::Multiaddr& address : info.addresses)
+        out_.value(address.to_text());
+    out_.end();
+    co_return Result<>();
+}
+
+io::Task<Result<>> Dialler::pings() {
+    std::vector<double> times;
+    for (unsigned i = 0; i < flags_.pings; ++i) {
+        KWAAI_CO_TRY(const std::chrono::nanoseconds time, co_await host_.ping(*peer_));
+        times.push_back(1000 * seconds(time));
+    }
+    out_.member("pings", times.size());
+    note_times("ping_ms", std::move(times));
+    co_return Result<>();
+}
+
+io::Task<Result<>> Dialler::echo() {
+    std::vector<std::byte> sent(std::size_t{flags_.echo_mib} << 20);
+    crypto::fill_random(sent);
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
+                 co_await host_.open(*peer_, kEchoProtocol));
+    Exchange exchange{.stream = *stream,
+                      .head = sent,
+                      .zeros = 0,
+                      .is_sent = {},
+                      .is_received = {},
+                      .received = 0,
+                      .hash = {}};
+    const io::TimePoint begin = clock_.now();
+    KWAAI_CO_CHECKED(co_await run_exchange(exchange));
+    const double took = seconds(clock_.now() - begin);
+    out_.member("echo_ok",
+                exchange.received == sent.size() && exchange.hash.finish() == crypto::sha256(sent));
+    out_.member("half_close_seen", true);  // or the peer would not have ended its side
+    out_.member("echo_mib_s", flags_.echo_mib / took);
+    co_return Result<>();
+}
+
+// A few bytes and the end at once: what leaves must not be one flight for js-libp2p.
+io::Task<Result<>> Dialler::small_echo() {
+    const std::array<std::byte, 5> sent{};
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
+                 co_await host_.open(*peer_, kEchoProtocol));
+    Exchange exchange{.stream = *stream,
+                      .head = sent,
+                      .zeros = 0,
+                      .is_sent = {},
+                      .is_received = {},
+                      .received = 0,
+                      .hash = {}};
+    KWAAI_CO_CHECKED(co_await run_exchange(exchange));
+    if (exchange.received != sent.size())
+        co_return fail(Errc::malformed,
+                       std::to_string(exchange.received) + " bytes of 5 came back");
+    co_return Result<>();
+}
+
+io::Task<Result<>> Dialler::resets() {
+    std::array<std::byte, 1> one{};
+    const Bytes sent(one);
+    const MutableBytes space(one);
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> theirs,
+                 co_await host_.open(*peer_, kResetProtocol));
+    KWAAI_CO_CHECKED(co_await theirs->write(sent));
+    const auto end = co_await theirs->read_some(space);
+    out_.member("reset_seen", !end.has_value() && host_.is_connected(*peer_));
+    // And the other way: our reset ends that stream alone.
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> ours,
+                 co_await host_.open(*peer_, kEchoProtocol));
+    KWAAI_CO_CHECKED(co_await ours->write(sent));
+    ours->reset(p2p::ResetCode::none);
+    Result<> after = co_await small_echo();
+    co_return after;
+}
+
+io::Task<Result<>> Dialler::perf(std::string name, std::uint64_t up, std::uint64_t down) {
+    std::array<std::byte, 8> head{};
+    for (std::size_t i = 0; i < head.size(); ++i)
+        head[i] = static_cast<std::byte>(down >> (56 - 8 * i));
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
+                 co_await host_.open(*peer_, kPerfProtocol));
+    Exchange exchange{.stream = *stream,
+                      .head = head,
+                      .zeros = up,
+                      .is_sent = {},
+                      .is_received = {},
+                      .received = 0,
+                      .hash = {}};
+    const io::TimePoint begin = clock_.now();
+    KWAAI_CO_CHECKED(co_await run_exchange(exchange));
+    const double took = seconds(clock_.now() - begin);
+    if (exchange.received != down)
+        co_return fail(
+            Errc::malformed,
+            std::to_string(exchange.received) + " bytes of " + std::to_string(down) + " came");
+    out_.member(name, static_cast<double>(up + down) / kMib / took);
+    co_return Result<>();
+}
+
+io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
+    if (flags_.first_bytes > 0) {
+        auto measuring = first_bytes(target);
+        co_await attempt("first bytes", std::move(measuring));
+    }
+    auto connecting = connect(std::move(target));
+    co_await attempt("connect", std::move(connecting));
+    if (!peer_) co_return;
+    auto pinging = pings();
+    co_await attempt("ping", std::move(pinging));
+    if (flags_.echo_mib > 0) {
+        auto small = small_echo();
+        co_await attempt("small echo", std::move(small));
+        auto large = echo();
+        co_await attempt("echo", std::move(large));
+    }
+    if (flags_.tries_resets) {
+        auto resetting = resets();
+        co_await attempt("reset", std::move(resetting));
+    }
+    const std::uint64_t perf_bytes = std::uint64_t{flags_.perf_mib} << 20;
+    if (perf_bytes == 0) co_return;
+    auto up = perf("perf_up_mib_s", perf_bytes, 0);
+    co_await attempt("perf up", std::move(up));
+    auto down = perf("perf_down_mib_s", 0, perf_bytes);
+    co_await attempt("perf down", std::move(down));
+}
+
+std::string Dialler::take_report() {
+    out_.key("failures").begin_object();
+    for (const auto& [what, why] : failures_)
+        out_.member(what, why);
+    out_.end().end();
+    return out_.take();
+}
+
+}  // namespace
+
+io::Task<std::string> dial_and_try(p2p::Host& host, io::Clock& clock, DialFlags flags) {
+    Dialler dialler(host, clock, flags);
+    auto target = p2p::Multiaddr::parse(flags.address);
+    if (target)
+        co_await dialler.try_all(std::move(*target));
+    else
+        dialler.note_failure("connect", target.error().context);
+    co_return dialler.take_report();
+}
+
+}  // namespace kwaai::interop

@@ -1,0 +1,22 @@
+// Dials another node and tries all that peers/README.md names.
+#pragma once
+#include <string>
+
+#include "io/clock.hpp"
+#include "p2p/host.hpp"
+
+namespace kwaai::interop {
+
+struct DialFlags {
+    std::string address;  // with /p2p
+    unsigned pings = 5;
+    unsigned echo_mib = 0;
+    unsigned perf_mib = 0;
+    unsigned first_bytes = 0;
+    bool tries_resets = false;
+};
+
+/// One JSON object, as peers/README.md describes it; what failed is in it.
+io::Task<std::string> dial_and_try(p2p::Host& host, io::Clock& clock, DialFlags flags);
+
+}  // namespace kwaai::interop
