@@ -9,6 +9,7 @@
 #include "engine/continuation.hpp"
 #include "io/event.hpp"
 #include "io/task_group.hpp"
+#include "io/timeout.hpp"
 #include "kernels/isa.hpp"
 
 namespace kwaai::petals {
@@ -180,6 +181,8 @@ io::Task<void> SwarmModel::write_and_end(io::TaskGroup& group,
 
 namespace {
 
+constexpr std::chrono::milliseconds kGoodbye{200};  // for servers to be told that a text has ended
+
 // What a token's worth of work at both ends of the model gives.
 struct Written {
     engine::Event event;
@@ -211,15 +214,21 @@ io::Task<Result<>> SwarmModel::write(std::shared_ptr<Job> job) {
             return written;
         };
         KWAAI_CO_TRY(Written written, co_await io::offload(work_, choose));
-        job->is_over = written.event.finish.has_value();
+        if (written.event.finish) {
+            // Before the last event: whoever waits for that may end the program with it.
+            io::Task<void> finishing = session.finish();
+            const bool is_told =
+                co_await io::finishes_within(clock_, kGoodbye, std::move(finishing));
+            static_cast<void>(is_told);
+            job->is_over = true;
+            job->on_event(written.event);
+            co_return Result<>();
+        }
         job->on_event(written.event);
-        if (job->is_over) break;
         auto next = co_await session.step(std::move(written.rows));
         if (!next) co_return forward_error(next);
         out = std::move(*next);
     }
-    co_await session.finish();
-    co_return Result<>();
 }
 
 io::Task<Result<std::vector<float>>> SwarmModel::read_prompt(std::shared_ptr<Job> job,
