@@ -20,8 +20,9 @@ constexpr std::string_view kHelp =
 
 class Chat {
 public:
-    Chat(engine::TextModel& model, const ChatOptions& options, Interrupts& interrupts)
-        : model_(model),
+    Chat(OpenedModel& opened, const ChatOptions& options, Interrupts& interrupts)
+        : opened_(opened),
+          model_(opened.model()),
           options_(options),
           interrupts_(interrupts),
           conversation_(options.system) {}
@@ -66,11 +67,12 @@ private:
         request.sampling = seeded(options_.sampling);
         request.max_tokens = options_.max_tokens;
         const std::uint64_t seed = request.sampling.seed;
+        opened_.begin_answer();
         KWAAI_TRY(Answer answer, generate(model_, std::move(request), interrupts_, write_answer));
         end_answer(answer.text);
         write_note("\n");
         if (answer.finish == engine::FinishReason::cancelled) write_note(faint("(stopped)") + "\n");
-        stats_ = stats_for_people(model_, answer, seed);
+        stats_ = stats_for_people(model_, answer, seed) + opened_.route();
         conversation_.add_turn(question, std::move(answer.text));
         return {};
     }
@@ -81,6 +83,7 @@ private:
             "{}{}\n", error.context, is_too_long ? "; /reset forgets the conversation" : ""));
     }
 
+    OpenedModel& opened_;
     engine::TextModel& model_;
     const ChatOptions& options_;
     Interrupts& interrupts_;
@@ -91,14 +94,15 @@ private:
 }  // namespace
 
 Result<int> chat(const ChatOptions& options, Interrupts& interrupts) {
-    KWAAI_TRY(const std::unique_ptr<engine::Engine> engine, load_engine(options.engine));
-    if (!engine->chat_template()) return std::unexpected(engine->chat_template().error());
+    KWAAI_TRY(OpenedModel opened, OpenedModel::open(options.engine, options.swarm));
+    const engine::TextModel& model = opened.model();
+    if (!model.chat_template()) return std::unexpected(model.chat_template().error());
     write_note(fmt::format("{} ({} positions, {} threads, {}). /help lists commands.\n",
-                           bold(engine->model_name()),
-                           engine->context(),
-                           engine->stats().threads,
-                           engine->stats().isa));
-    KWAAI_CHECKED(Chat(*engine, options, interrupts).run());
+                           bold(model.model_name()),
+                           model.context(),
+                           model.stats().threads,
+                           model.stats().isa));
+    KWAAI_CHECKED(Chat(opened, options, interrupts).run());
     return kOk;
 }
 

@@ -7,11 +7,13 @@
 #include "cli/conversation.hpp"
 #include "cli/flags.hpp"
 #include "cli/interrupts.hpp"
+#include "cli/swarm_flags.hpp"
 
 namespace kwaai::cli {
 
 struct ChatOptions {
     EngineFlags engine;
+    SwarmFlags swarm;
     SamplingFlags sampling;
     std::string system;
     std::uint32_t max_tokens = 0;  // of one answer

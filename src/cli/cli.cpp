@@ -23,8 +23,11 @@ struct Verb {
 };
 
 constexpr std::array kVerbs = {
-    Verb{"run", "Write text, or chat, with a model on this machine", add_run},
-    Verb{"serve", "Serve a model over HTTP with OpenAI's routes", add_serve},
+    Verb{"run", "Write text, or chat, on this machine or through others", add_run},
+    Verb{"serve", "Serve blocks of a model to other nodes, or the model over HTTP", add_serve},
+    Verb{"demo", "Four nodes on this machine write a story, and one of them dies", add_demo},
+    Verb{"id", "Show this node's peer id", add_id},
+    Verb{"ping", "Ask a node who it is and how far away", add_ping},
     Verb{"inspect", "Show what a model file holds and what is wrong with it", add_inspect},
     Verb{"tokenize", "Turn text into token ids and back", add_tokenize},
     Verb{"bench", "Measure how fast a model reads and writes", add_bench},

@@ -1,22 +1,18 @@
 #include "cli/model_locator.hpp"
 
 #include <algorithm>
-#include <cstdlib>
 #include <filesystem>
 #include <system_error>
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "node/directories.hpp"
+
 namespace kwaai::cli {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::string environment(const char* name) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? std::string() : std::string(value);
-}
 
 std::string lower(std::string_view text) {
     std::string result(text);
@@ -42,8 +38,7 @@ std::string advice(const std::string& wanted) {
 }  // namespace
 
 std::string model_cache() {
-    const std::string cache = environment("XDG_CACHE_HOME");
-    return (cache.empty() ? environment("HOME") + "/.cache" : cache) + "/kwaai/models";
+    return node::cache_directory() + "/models";
 }
 
 std::vector<std::string> cached_models() {

@@ -7,6 +7,7 @@
 #include "cli/flags.hpp"
 #include "cli/generate.hpp"
 #include "cli/report.hpp"
+#include "cli/swarm_flags.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "json/writer.hpp"
@@ -18,6 +19,7 @@ constexpr std::size_t kPromptBytesMax = std::size_t{64} << 20;
 
 struct RunFlags {
     EngineFlags engine;
+    SwarmFlags swarm;
     SamplingFlags sampling;
     std::optional<std::string> prompt;
     std::string system;
@@ -52,14 +54,15 @@ Result<std::vector<inference::TokenId>> encode(const engine::TextModel& model,
     return tokens;
 }
 
-std::string to_json(const engine::TextModel& model, const Answer& answer, std::uint64_t seed) {
+std::string to_json(OpenedModel& opened, const Answer& answer, std::uint64_t seed) {
     json::Writer out;
     out.begin_object();
-    out.member("model", model.model_name());
+    out.member("model", opened.model().model_name());
     out.member("text", answer.text);
     out.member("finish_reason", engine::to_string(answer.finish));
     out.member("seed", seed);
     write_stats(out, answer.stats);
+    opened.write_route(out);
     out.end();
     return out.take() + "\n";
 }
@@ -67,9 +70,10 @@ std::string to_json(const engine::TextModel& model, const Answer& answer, std::u
 /// One answer to one prompt.
 Result<int> answer_once(const RunFlags& flags, Interrupts& interrupts) {
     KWAAI_TRY(const std::string text, read_prompt(flags));
-    KWAAI_TRY(const std::unique_ptr<engine::Engine> engine, load_engine(flags.engine));
+    KWAAI_TRY(OpenedModel opened, OpenedModel::open(flags.engine, flags.swarm));
+    engine::TextModel& model = opened.model();
     engine::Request request;
-    KWAAI_TRY(request.prompt, encode(*engine, flags, text));
+    KWAAI_TRY(request.prompt, encode(model, flags, text));
     request.sampling = seeded(flags.sampling);
     request.max_tokens = flags.max_tokens;
     request.continues_prompt = flags.is_raw;
@@ -78,12 +82,12 @@ Result<int> answer_once(const RunFlags& flags, Interrupts& interrupts) {
     const auto show = [&flags](std::string_view piece) -> Result<void> {
         return flags.is_json ? Result<void>() : write_answer(piece);
     };
-    KWAAI_TRY(const Answer answer, generate(*engine, std::move(request), interrupts, show));
+    KWAAI_TRY(const Answer answer, generate(model, std::move(request), interrupts, show));
     if (flags.is_json) {
-        KWAAI_CHECKED(write_out(to_json(*engine, answer, seed)));
+        KWAAI_CHECKED(write_out(to_json(opened, answer, seed)));
     } else {
         end_answer(answer.text);
-        write_note(stats_for_people(*engine, answer, seed));
+        write_note(stats_for_people(model, answer, seed) + opened.route());
     }
     return answer.finish == engine::FinishReason::cancelled ? kInterrupted : kOk;
 }
@@ -95,6 +99,7 @@ int run(const RunFlags& flags) {
     Result<int> status = kOk;
     if (is_chat) {
         status = chat({.engine = flags.engine,
+                       .swarm = flags.swarm,
                        .sampling = flags.sampling,
                        .system = flags.system,
                        .max_tokens = flags.max_tokens},
@@ -110,6 +115,7 @@ int run(const RunFlags& flags) {
 Action add_run(CLI::App& verb) {
     const auto flags = std::make_shared<RunFlags>();
     add_engine_flags(verb, flags->engine);
+    add_swarm_flags(verb, flags->swarm);
     verb.add_option("-p,--prompt",
                     flags->prompt,
                     "Answer this and end (default: chat on a terminal, else read stdin)");
@@ -125,7 +131,8 @@ Action add_run(CLI::App& verb) {
         "Examples:\n"
         "  kwaai run\n"
         "  kwaai run --prompt \"Why is the sky blue?\" --seed 7\n"
-        "  git diff | kwaai run --system \"Write a commit message for this diff.\"");
+        "  git diff | kwaai run --system \"Write a commit message for this diff.\"\n"
+        "  kwaai run --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...");
     return [flags] {
         return run(*flags);
     };

@@ -1,46 +1,82 @@
-// A node: a model at work and the ports it is asked on. The composition root.
+// A node: blocks that it serves, a model that it answers for over HTTP, and the ports for both. The
+// composition root.
 #pragma once
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "base/result.hpp"
+#include "engine/block_backend.hpp"
 #include "engine/engine.hpp"
 #include "http/server.hpp"
 #include "io/address.hpp"
 #include "io/loop.hpp"
+#include "node/identity.hpp"
+#include "p2p/multiaddr.hpp"
+#include "petals/swarm.hpp"
 
 namespace kwaai::node {
 
-/// All that can be set.
+/// Serving blocks to others.
+struct ServeBlocks {
+    Identity identity;
+    std::vector<p2p::Multiaddr> listen;          // at least one
+    std::optional<inference::BlockRange> range;  // empty: all
+};
+
+/// All that can be set. What answers over HTTP: with `blocks` or `peers`, a swarm of these peers
+/// and the node itself; else an engine with the whole model.
 struct NodeOptions {
     std::string model_path;  // a GGUF file or a Hugging Face directory
+    std::string version;     // of the program; part of "system_fingerprint"
     engine::EngineOptions engine;
-    io::Address http{.host = "127.0.0.1", .port = 8080};  // port 0: the system chooses
+    std::optional<ServeBlocks> blocks;
+    std::vector<petals::PeerAddress> peers;
+    std::string prefix;  // of the names of blocks: those of stock peers, and those served
+    hivemind::WireType rows = hivemind::WireType::float32;
+    std::optional<io::Address> http;  // port 0: the system chooses
     http::Limits http_limits;
-    std::string version;  // of the program; part of "system_fingerprint"
+};
+
+/// Called on the loop's thread; each may be empty.
+struct NodeEvents {
+    std::function<void()> on_blocks;                  // the blocks are loaded and served
+    std::function<void()> on_ready;                   // HTTP answers
+    std::function<void(const std::string&)> on_note;  // a sentence for people
 };
 
 /// Confined to the loop's thread; `loop` outlives it.
 class Node {
 public:
-    /// Takes the port, so that a taken one is told before anything is loaded, then loads the model
-    /// (blocks; connections wait meanwhile). Errors of io::listen_tcp and Engine::load.
-    static Result<std::unique_ptr<Node>> start(io::Loop& loop, const NodeOptions& options);
+    /// Takes the ports, so that a taken one is told before anything is loaded. Errors of
+    /// BlockNode::listen and io::listen_tcp; `Errc::invalid_argument` where there is nothing to do.
+    static Result<std::unique_ptr<Node>> start(io::Loop& loop, NodeOptions options);
 
     Node(const Node&) = delete;
     Node& operator=(const Node&) = delete;
     /// Nothing may be under way: run() has ended.
     ~Node();
 
-    [[nodiscard]] const engine::TextModel& model() const;
-    /// "http://127.0.0.1:8080", with the port that the system chose.
+    /// Where others dial it, with its peer id; empty where it serves no blocks.
+    [[nodiscard]] std::vector<p2p::Multiaddr> addresses() const;
+    /// Whether other machines can reach the blocks.
+    [[nodiscard]] bool is_exposed() const;
+    /// The blocks that it serves, once they are loaded; null where there are none.
+    [[nodiscard]] const engine::BlockBackend* blocks() const;
+    /// The model that answers over HTTP, once it is ready; null where there is none.
+    [[nodiscard]] const engine::TextModel* model() const;
+    /// "http://127.0.0.1:8080", with the port that the system chose; empty without HTTP.
     [[nodiscard]] std::string url() const;
 
-    /// Serves until stop() was called and all connections have ended. `Errc::io` when the listener
-    /// fails. Cancellation ends it at once.
-    io::Task<Result<>> run();
-    /// Takes no more requests; those under way may go on for `grace`. Repeatable, the shorter grace
-    /// counts.
+    /// Loads (connections wait meanwhile), then serves until stop() was called and all has ended.
+    /// Errors of Engine::load, BlockNode::load and ClientNode::run; `Errc::io` when the HTTP
+    /// listener fails. Cancellation ends it at once, except while it loads.
+    io::Task<Result<>> run(NodeEvents events);
+    /// Takes no more requests over HTTP; those under way may go on for `grace`. Then sessions end
+    /// and peers are told goodbye. Repeatable, the shorter grace counts. Only once on_ready, or
+    /// where there is no HTTP on_blocks, was called.
     void stop(io::Duration grace);
 
 private:
