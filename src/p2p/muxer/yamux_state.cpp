@@ -11,7 +11,6 @@ namespace kwaai::p2p {
 namespace {
 
 constexpr std::chrono::seconds kFlushMax{1};
-constexpr std::size_t kLingeringMax = 256;
 constexpr std::uint32_t kLastIds = 0xFFFF0000u;  // no stream is opened with ids from here on
 constexpr std::size_t kBatchBytesMax = 256 << 10;
 constexpr std::size_t kBatchBytesMin = 16 << 10;
@@ -343,13 +342,14 @@ void YamuxState::release(YamuxStream& stream) {
 }
 
 // The stream ends in good order although its owner has gone: it waits for the FIN of both sides.
+// Where a peer never sends its own, the limit is what it may open itself.
 void YamuxState::linger(YamuxStream& stream) {
     stream.received.clear();
     stream.is_lingering = true;
     lingering_.push_back(&stream);
     if (stream.fin == YamuxStream::Fin::none) stream.fin = YamuxStream::Fin::wanted;
     want_turn(stream);
-    if (lingering_.size() > kLingeringMax) reset(*lingering_.front(), 0);
+    if (lingering_.size() > limits_.streams_per_connection_max) reset(*lingering_.front(), 0);
 }
 
 void YamuxState::mark_changed(YamuxStream& stream) {
