@@ -53,7 +53,7 @@ public:
                 std::function<void(const ServerEvent&)> on_event);
     ~BlockServer();
 
-    /// From now on rpc_info tells it; those who asked before wait a little for it.
+    /// From now on rpc_info tells it; those who asked for blocks before wait a little for it.
     void set_digest(const ModelDigest& digest);
 
     [[nodiscard]] std::size_t session_count() const;
