@@ -76,8 +76,7 @@ def write(model: str, peers: list[str], tokens: int, threads: int) -> dict:
 
 
 def ms_per_token(answer: dict) -> float:
-    stats = answer.get("stats", answer)
-    return stats["completion_seconds"] * 1000 / max(1, stats["completion_tokens"] - 1)
+    return answer["timings"]["completion_seconds"] * 1000 / max(1, answer["usage"]["completion_tokens"] - 1)
 
 
 def splits(blocks: int) -> dict[int, list[tuple[int, int]]]:
