@@ -6,7 +6,9 @@
 #include <cstdlib>
 #include <vector>
 
+#include "p2p/security/noise_keys_test.hpp"
 #include "p2p/security/noise_records.hpp"
+#include "p2p/security/noise_vectors_test.hpp"
 #include "p2p/security/noise_wire.hpp"
 
 using namespace kwaai;
@@ -18,35 +20,35 @@ void require(bool condition) {
     if (!condition) std::abort();
 }
 
-crypto::X25519Pair pair_of(int byte) {
-    const codec::Buffer secret(32, static_cast<std::byte>(byte));
-    return crypto::x25519_pair(secret);
-}
-
-NoiseKeys keys_of(int static_byte, int ephemeral_byte) {
-    return NoiseKeys{.local_static = pair_of(static_byte), .ephemeral = pair_of(ephemeral_byte)};
+// Only the seeds hold what somebody has sealed, with the keys of the vectors.
+void require_vector(NoiseHandshake& handshake, Bytes payload, const NoiseKeys& peer) {
+    require(handshake.remote_static() == peer.local_static.public_key);
+    const Result<NoisePayload> read = read_noise_payload(payload);
+    require(read && verify_identity(*read, handshake.remote_static(), std::nullopt));
 }
 
 // The input as the messages of an initiator.
 void into_responder(Bytes input) {
-    NoiseHandshake responder(NoiseRole::responder, keys_of(0x44, 0x33));
+    NoiseHandshake responder(NoiseRole::responder, responder_keys());
     const std::size_t first_size = std::min<std::size_t>(input.size(), 32);
     if (!responder.read_message(input.first(first_size))) return;
-    if (!responder.write_message(as_bytes("payload"))) return;
-    require(!responder.read_message(input.subspan(first_size)));
+    if (!responder.write_message(from_hex(kNoiseVectors[0].payload2))) return;
+    const Result<codec::Buffer> payload = responder.read_message(input.subspan(first_size));
+    if (payload) require_vector(responder, *payload, initiator_keys());
 }
 
 // The input as the answer to our first message.
 void into_initiator(Bytes input) {
-    NoiseHandshake initiator(NoiseRole::initiator, keys_of(0x22, 0x11));
+    NoiseHandshake initiator(NoiseRole::initiator, initiator_keys());
     require(initiator.write_message(Bytes()).has_value());
-    require(!initiator.read_message(input));
+    const Result<codec::Buffer> payload = initiator.read_message(input);
+    if (payload) require_vector(initiator, *payload, responder_keys());
 }
 
 // The input as the payload of a peer that keeps to Noise, so that it gets behind the encryption.
 void as_payload(Bytes input) {
-    NoiseHandshake initiator(NoiseRole::initiator, keys_of(0x22, 0x11));
-    NoiseHandshake responder(NoiseRole::responder, keys_of(0x44, 0x33));
+    NoiseHandshake initiator(NoiseRole::initiator, initiator_keys());
+    NoiseHandshake responder(NoiseRole::responder, responder_keys());
     require(responder.read_message(initiator.write_message(Bytes()).value()).has_value());
     const Result<codec::Buffer> message = responder.write_message(input);
     if (!message) return;
@@ -62,7 +64,7 @@ void as_payload(Bytes input) {
 }
 
 NoiseCipher cipher() {
-    return NoiseCipher(codec::Buffer(32, std::byte{7}));
+    return NoiseCipher(repeated(7));
 }
 
 // Gives `bytes` in pieces; what was opened until the end or an error.
