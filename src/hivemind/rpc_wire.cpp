@@ -180,8 +180,9 @@ codec::Buffer encode_error_frame(std::string_view text) {
     codec::Buffer payload;
     if (!text.empty()) codec::ProtoWriter(payload).text(1, text);
     const FrameHeader header = encode_frame_header(FrameKind::error, payload.size());
-    codec::Buffer frame = codec::to_buffer(header);
-    codec::append(frame, payload);
+    codec::Buffer frame(header.size() + payload.size());
+    std::ranges::copy(header, frame.begin());
+    std::ranges::copy(payload, frame.begin() + kFrameHeaderBytes);
     return frame;
 }
 

@@ -286,7 +286,9 @@ Result<WireTensor> decode_tensor(Bytes bytes) {
     KWAAI_TRY(Message message, read_message(bytes));
     if (message.dtype.empty()) return fail(Errc::malformed, "a tensor without a type");
     message.tensor.buffer = codec::to_buffer(message.buffer);
-    if (message.tensor.chunks <= 1) KWAAI_CHECKED(check_size(message.tensor));
+    if (message.tensor.chunks <= 1) {
+        KWAAI_CHECKED(check_size(message.tensor));
+    }
     KWAAI_CHECKED(checked_count(message.tensor.shape));
     return std::move(message.tensor);
 }
@@ -317,7 +319,9 @@ Result<> TensorJoiner::push(Bytes bytes) {
         return fail(Errc::limit_exceeded, "more tensors than are read");
     bytes_left_ -= message.buffer.size();
     if (!message.dtype.empty()) {
-        if (!tensors_.empty()) KWAAI_CHECKED(check_size(tensors_.back()));
+        if (!tensors_.empty()) {
+            KWAAI_CHECKED(check_size(tensors_.back()));
+        }
         KWAAI_CHECKED(checked_count(message.tensor.shape));
         tensors_.push_back(std::move(message.tensor));
     } else if (tensors_.empty()) {
@@ -328,7 +332,9 @@ Result<> TensorJoiner::push(Bytes bytes) {
 }
 
 Result<std::vector<WireTensor>> TensorJoiner::finish() {
-    if (!tensors_.empty()) KWAAI_CHECKED(check_size(tensors_.back()));
+    if (!tensors_.empty()) {
+        KWAAI_CHECKED(check_size(tensors_.back()));
+    }
     return std::move(tensors_);
 }
 

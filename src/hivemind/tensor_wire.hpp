@@ -111,7 +111,7 @@ struct DecodeOptions {
 };
 
 [[nodiscard]] Result<std::vector<float>> float_values(const WireTensor& tensor,
-                                                      const DecodeOptions& options = {});
+                                                      const DecodeOptions& options = DecodeOptions());
 /// The values of an int64 tensor.
 [[nodiscard]] Result<std::vector<std::int64_t>> int_values(const WireTensor& tensor);
 
