@@ -35,7 +35,7 @@ Digest end(EVP_MD_CTX* context) {
     return digest;
 }
 
-/// The digest of the pieces put together. The context is the thread's: no allocation per message.
+/// The digest of the pieces put together, in a context that the thread keeps.
 Digest digest_of(std::initializer_list<Bytes> pieces) {
     thread_local const detail::MdContext context = new_context();
     start(context.get());
@@ -57,7 +57,7 @@ Digest sha256(Bytes bytes) {
     return digest_of({bytes});
 }
 
-// By hand, since EVP_MAC allocates for each message.
+// By hand over the kept context, since EVP_MAC makes several for each message.
 Digest hmac_sha256(Bytes key, Bytes message) {
     std::array<std::byte, kBlockBytes> block{};
     Digest hashed_key;
