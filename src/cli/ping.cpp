@@ -90,7 +90,8 @@ io::Task<void> ping_beside(io::TaskGroup& group,
 }
 
 Result<> ping_from_here(const PingFlags& flags) {
-    KWAAI_TRY(const p2p::Multiaddr address, p2p::Multiaddr::parse(flags.address));
+    const auto address = p2p::Multiaddr::parse(flags.address);
+    if (!address) return fail(Errc::invalid_argument, address.error().context);
     KWAAI_TRY(const node::Identity identity, node::Identity::ephemeral());
     io::Loop loop;
     io::TcpNetwork network(loop);
@@ -102,7 +103,7 @@ Result<> ping_from_here(const PingFlags& flags) {
                     .random = {}});
     Result<> ended;
     loop.run(io::with_group(
-        ping_beside, std::ref(host), std::ref(loop.clock()), flags, address, std::ref(ended)));
+        ping_beside, std::ref(host), std::ref(loop.clock()), flags, *address, std::ref(ended)));
     return ended;
 }
 

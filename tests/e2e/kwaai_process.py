@@ -69,7 +69,8 @@ class Answer:
 
 
 class Server:
-    """`kwaai serve` on a port that the system chooses. A context manager."""
+    """`kwaai serve` on a port that the system chooses, with the addresses of its blocks where it has any. A context
+    manager."""
 
     def __init__(self, *arguments):
         self.process = subprocess.Popen(
@@ -78,7 +79,11 @@ class Server:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
         )
+        self.addresses = []
         self.url = self.process.stdout.readline().decode().strip()
+        while self.url.startswith("/ip"):
+            self.addresses.append(self.url)
+            self.url = self.process.stdout.readline().decode().strip()
         if not self.url:
             self.process.wait(TIMEOUT_S)
             raise AssertionError(self.process.stderr.read().decode())
