@@ -95,7 +95,7 @@ struct MsgLimits {
 
 /// Exactly one value, nothing behind it. `Errc::malformed` with the offset, also for text that is
 /// not UTF-8; `limit_exceeded`. Takes memory only for what has arrived.
-[[nodiscard]] Result<MsgValue> decode_msgpack(Bytes bytes, const MsgLimits& limits = {});
+[[nodiscard]] Result<MsgValue> decode_msgpack(Bytes bytes, const MsgLimits& limits = MsgLimits());
 
 /// Shortest forms, floats always as float64, as Python's packer with use_bin_type. Maps keep their
 /// order. Text, runs of bytes and counts are below 2^32.

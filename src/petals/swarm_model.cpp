@@ -10,7 +10,6 @@
 #include "io/event.hpp"
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
-#include "kernels/isa.hpp"
 
 namespace kwaai::petals {
 
@@ -60,12 +59,8 @@ SwarmModel::SwarmModel(io::Loop& loop,
 SwarmModel::~SwarmModel() = default;
 
 engine::EngineStats SwarmModel::stats() const {
-    engine::EngineStats stats;
-    stats.weight_bytes = ends_.weight_bytes();
+    engine::EngineStats stats = ends_.stats();
     stats.running = shared_->present;
-    stats.threads = ends_.threads();
-    stats.isa = kernels::best().name;
-    stats.arithmetic_id = kernels::kArithmeticId;
     return stats;
 }
 
