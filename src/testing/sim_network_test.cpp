@@ -37,7 +37,8 @@ struct Connection {
 
 // A simulation with two hosts.
 struct World {
-    explicit World(const SimNetworkOptions& options = {}) : network(simulation.clock(), options) {
+    explicit World(const SimNetworkOptions& options = SimNetworkOptions())
+        : network(simulation.clock(), options) {
         (void)network.host(kOne);
         (void)network.host(kTwo);
     }
@@ -119,7 +120,7 @@ io::Duration time_of_transfer(World& world, std::size_t size) {
 
 // Runs `body(world, connection)` over a fresh connection.
 template <class Body>
-void with_connection(Body body, const SimNetworkOptions& options = {}) {
+void with_connection(Body body, const SimNetworkOptions& options = SimNetworkOptions()) {
     static constexpr auto task = [](World& world, Body inner) -> Task<void> {
         Connection made;
         co_await connect(world, made);

@@ -24,7 +24,7 @@ using StreamPtr = std::unique_ptr<MuxedStream>;
 
 // Two sessions over a connection in memory, and how they ended.
 struct Sessions {
-    explicit Sessions(Simulation& world, StreamPair pair, const Limits& limits = {})
+    explicit Sessions(Simulation& world, StreamPair pair, const Limits& limits = Limits())
         : simulation(world),
           dialer(std::move(pair.client), YamuxRole::dialer, limits, world.clock()),
           listener(std::move(pair.server), YamuxRole::listener, limits, world.clock()) {}
@@ -111,7 +111,7 @@ inline Task<void> run_sessions(Simulation& simulation,
 }
 
 // Runs `body` with two sessions, then closes both.
-inline void with_sessions(Body body, const Limits& limits = {}) {
+inline void with_sessions(Body body, const Limits& limits = Limits()) {
     for (const std::uint64_t seed : {0, 1, 2}) {
         Simulation simulation;
         simulation.run(run_sessions(simulation, body, seed, limits));

@@ -60,7 +60,7 @@ inline std::vector<Frame> parse(Bytes bytes) {
 
 /// A state and the hand of its peer.
 struct Session {
-    explicit Session(YamuxRole role, const Limits& limits = {}) : state(role, limits, now) {}
+    explicit Session(YamuxRole role, const Limits& limits = Limits()) : state(role, limits, now) {}
 
     void say(const Frame& frame) { state.receive(as_bytes(to_text(frame)), now); }
 
