@@ -6,10 +6,10 @@
 quietly = @trap : INT; $(1) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
 
 help: ## list the goals
-	@echo "kwaai: language models on this machine"
+	@echo "kwaai: language models on the machines people have"
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-run: ## install what is missing, build, fetch a small model once, write a short story
+run: ## install what is missing, build, fetch a small model once, write a story with four nodes
 	$(call quietly,tools/run.sh)
 
 model: ## fetch the small model only

@@ -37,7 +37,7 @@ struct DemoFlags {
     std::string model;
     std::optional<std::string> prompt;
     std::uint32_t max_tokens = 120;
-    std::uint64_t seed = 42;
+    std::uint64_t seed = 9;
     bool is_json = false;
 };
 
@@ -152,8 +152,7 @@ public:
         peer_ = victim.server.peer.to_text();
         const auto process = stage_.kill(peer_);
         struck_at_ = Clock::now();
-        write_note(faint(fmt::format("\n[killed {}: process {} with blocks {}:{}, in the middle of "
-                                     "the sentence]",
+        write_note(faint(fmt::format("\n[killed {}: process {} with blocks {}:{}, half way]",
                                      short_id(peer_),
                                      process.value_or(0),
                                      victim.range.begin,
@@ -179,12 +178,16 @@ private:
     std::optional<Clock::duration> took_;
 };
 
+std::string prompt_of(const engine::TextModel& model, const DemoFlags& flags) {
+    const bool can_chat = model.chat_template().has_value();
+    return flags.prompt.value_or(std::string(can_chat ? kChatPrompt : kRawPrompt));
+}
+
 /// What is written, twice.
 Result<engine::Request> make_request(const engine::TextModel& model, const DemoFlags& flags) {
     engine::Request request;
     const bool can_chat = model.chat_template().has_value();
-    const std::string prompt =
-        flags.prompt.value_or(std::string(can_chat ? kChatPrompt : kRawPrompt));
+    const std::string prompt = prompt_of(model, flags);
     if (can_chat) {
         KWAAI_TRY(request.prompt, Conversation("").prompt(model, prompt));
     } else {
@@ -195,7 +198,6 @@ Result<engine::Request> make_request(const engine::TextModel& model, const DemoF
     request.sampling.seed = flags.seed;
     request.max_tokens = flags.max_tokens;
     request.continues_prompt = !can_chat;
-    write_note("\n> " + printable(prompt) + "\n\n");
     return request;
 }
 
@@ -204,6 +206,7 @@ struct Performance {
     Answer answer;
     std::vector<std::vector<HopTimes>> routes;
     std::string model_name;
+    std::uint32_t block_count = 0;
     std::string killed;  // peer id; empty where the text ended before
     double failover_ms = 0;
 };
@@ -233,6 +236,7 @@ Result<Performance> perform(const std::string& path,
         "This process is their client: it has tokens, embedding and head, and none of the "
         "blocks.\n");
     KWAAI_TRY(engine::Request request, make_request(client->model(), flags));
+    write_note("\n> " + printable(prompt_of(client->model(), flags)) + "\n\n");
     const auto show = [&flags](std::string_view piece) -> Result<void> {
         return flags.is_json ? Result<void>() : write_answer(piece);
     };
@@ -240,6 +244,7 @@ Result<Performance> perform(const std::string& path,
     KWAAI_TRY(done.answer, generate(client->model(), std::move(request), interrupts, show));
     if (!flags.is_json) end_answer(done.answer.text);
     done.model_name = client->model().model_name();
+    done.block_count = model.config.block_count;
     client.reset();
     done.routes = report.routes();
     if (blow.has_struck()) done.killed = blow.peer();
@@ -272,7 +277,7 @@ Result<Answer> perform_alone(const std::string& path,
                              const DemoFlags& flags,
                              Interrupts& interrupts) {
     KWAAI_TRY(const auto engine, load_engine({.model = path, .threads = 0, .context = 0}));
-    write_note("Now the same on one node with all blocks, and the same seed:\n");
+    write_note("Now one node alone, with all blocks, the same prompt and the same seed. ");
     KWAAI_TRY(engine::Request request, make_request(*engine, flags));
     const auto ignore = [](std::string_view) -> Result<void> {
         return {};
@@ -309,17 +314,21 @@ int judge(const Performance& done, const Answer& alone) {
     return kFailure;
 }
 
-void suggest() {
-    write_note(
+void suggest(std::uint32_t block_count, const std::string& path) {
+    const auto usual = find_model("");
+    const std::string named = usual && *usual == path ? "" : " " + path;
+    write_note(fmt::format(
         "\nTry by hand\n"
-        "  1. Two terminals: half of the blocks in one,\n"
-        "       kwaai serve --blocks 0:15\n"
-        "     the other half in another, and a text through both, with the addresses they print:\n"
-        "       kwaai serve --blocks 15:30\n"
-        "       kwaai run --peer ADDRESS --peer ADDRESS\n"
+        "  1. Two terminals with half of the blocks each, and a chat through both:\n"
+        "       kwaai serve{0} --blocks 0:{1}\n"
+        "       kwaai serve{0} --blocks {1}:{2}\n"
+        "       kwaai run{0} --peer ADDRESS --peer ADDRESS     (the addresses that they print)\n"
         "  2. Two machines: docs/two-machines.md\n"
-        "  3. OpenAI's API in front of the swarm:\n"
-        "       kwaai serve --peer ADDRESS --peer ADDRESS --http 127.0.0.1:8080\n");
+        "  3. OpenAI's API in front of them:\n"
+        "       kwaai serve{0} --peer ADDRESS --peer ADDRESS --http 127.0.0.1:8080\n",
+        named,
+        block_count / 2,
+        block_count));
 }
 
 Result<int> demo(const DemoFlags& flags, Interrupts& interrupts) {
@@ -333,7 +342,7 @@ Result<int> demo(const DemoFlags& flags, Interrupts& interrupts) {
         KWAAI_CHECKED(write_out(to_json(done, alone, flags)));
     }
     const int status = judge(done, alone);
-    if (status == kOk) suggest();
+    if (status == kOk) suggest(done.block_count, path);
     return status;
 }
 
