@@ -110,8 +110,8 @@ struct DecodeOptions {
     bool is_finite_required = false;
 };
 
-[[nodiscard]] Result<std::vector<float>> float_values(const WireTensor& tensor,
-                                                      const DecodeOptions& options = DecodeOptions());
+[[nodiscard]] Result<std::vector<float>> float_values(
+    const WireTensor& tensor, const DecodeOptions& options = DecodeOptions());
 /// The values of an int64 tensor.
 [[nodiscard]] Result<std::vector<std::int64_t>> int_values(const WireTensor& tensor);
 
