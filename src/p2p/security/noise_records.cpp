@@ -8,9 +8,12 @@
 namespace kwaai::p2p {
 namespace {
 
-// An idle connection keeps a small buffer, a busy one reads two records at a time.
-constexpr std::size_t kReadBytesMin = 4096;
 constexpr std::size_t kReadBytesMax = 2 * kRecordBytesMax;
+
+// Gives memory back after a burst.
+void shrink_if_quiet(codec::Buffer& buffer, std::size_t quiet) {
+    if (quiet >= kQuietTimes && buffer.size() > kIdleBytes) buffer = codec::Buffer(kIdleBytes);
+}
 
 }  // namespace
 
@@ -45,7 +48,9 @@ Result<Bytes> RecordSealer::next_flight(PartsReader& parts) {
     const std::size_t records = (plain_bytes + kNoisePlainBytesMax - 1) / kNoisePlainBytesMax;
     const std::size_t flight_bytes =
         held.size() + plain_bytes + records * (kNoiseLengthBytes + crypto::kTagBytes);
-    if (flight_.size() < flight_bytes) flight_.resize(flight_bytes);
+    quiet_ = flight_bytes <= kIdleBytes ? quiet_ + 1 : 0;
+    shrink_if_quiet(flight_, quiet_);
+    if (flight_.size() < flight_bytes) flight_.resize(std::max(flight_bytes, kIdleBytes));
 
     const MutableBytes flight = MutableBytes(flight_).first(flight_bytes);
     std::ranges::copy(held, flight.begin());
@@ -71,7 +76,8 @@ MutableBytes RecordOpener::space() {
               buffer_.begin() + static_cast<std::ptrdiff_t>(end_),
               buffer_.begin());
     end_ -= std::exchange(begin_, 0);
-    std::size_t wanted = std::max({kReadBytesMin, frame_bytes(), end_ + 1});
+    if (end_ == 0) shrink_if_quiet(buffer_, quiet_);
+    std::size_t wanted = std::max({kIdleBytes, frame_bytes(), end_ + 1});
     if (is_busy_) wanted = std::clamp(2 * buffer_.size(), wanted, kReadBytesMax);
     if (buffer_.size() < wanted) buffer_.resize(wanted);
     return MutableBytes(buffer_).subspan(end_);
@@ -80,6 +86,7 @@ MutableBytes RecordOpener::space() {
 void RecordOpener::commit(std::size_t count) {
     KWAAI_CHECK(count <= buffer_.size() - end_, "more bytes committed than there was space");
     end_ += count;
+    quiet_ = end_ <= kIdleBytes ? quiet_ + 1 : 0;
     is_busy_ = end_ == buffer_.size();
 }
 

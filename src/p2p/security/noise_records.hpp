@@ -1,5 +1,6 @@
 // The channel after the handshake: frames of a 16-bit length (big end first) and that many sealed
-// bytes. Buffers grow to their bound and stay: no allocation per record.
+// bytes. Buffers grow to their bound, and shrink once they are little used: no allocation per
+// record.
 #pragma once
 #include <optional>
 #include <span>
@@ -13,7 +14,9 @@ namespace kwaai::p2p {
 
 constexpr std::size_t kNoiseLengthBytes = 2;
 constexpr std::size_t kRecordBytesMax = kNoiseLengthBytes + kNoiseMessageBytesMax;
-constexpr std::size_t kRecordsPerFlight = 4;  // a quarter of a mebibyte in one write
+constexpr std::size_t kRecordsPerFlight = 5;  // a muxer's batch of 256 KiB in one write
+constexpr std::size_t kIdleBytes = 4096;      // what a quiet direction keeps
+constexpr std::size_t kQuietTimes = 64;       // uses in a row that would fit it
 
 /// The bytes of several parts, taken from the front.
 class PartsReader {
@@ -51,6 +54,7 @@ private:
     NoiseCipher cipher_;
     codec::Buffer held_;
     codec::Buffer flight_;
+    std::size_t quiet_ = 0;  // small flights in a row
 };
 
 /// Opens what arrives. After an error it is not used again.
@@ -80,7 +84,8 @@ private:
     codec::Buffer buffer_;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
-    bool is_busy_ = false;  // the last read filled all the space there was
+    std::size_t quiet_ = 0;  // small reads in a row
+    bool is_busy_ = false;   // the last read filled all the space there was
 };
 
 }  // namespace kwaai::p2p

@@ -110,7 +110,7 @@ TEST_CASE("small parts share a record") {
     CHECK(out.size() == 2 + 60 + 16);
 }
 
-TEST_CASE("records carry at most 65519 bytes, and a flight four of them") {
+TEST_CASE("records carry at most 65519 bytes, and a flight five of them") {
     struct Case {
         std::size_t plain_bytes;
         std::size_t records;
@@ -120,9 +120,9 @@ TEST_CASE("records carry at most 65519 bytes, and a flight four of them") {
     const std::vector<Case> cases = {{1, 1, 1},
                                      {65519, 1, 1},
                                      {65520, 2, 1},
-                                     {4 * 65519, 4, 1},
-                                     {4 * 65519 + 1, 5, 2},
-                                     {1 << 20, 17, 5}};
+                                     {5 * 65519, 5, 1},
+                                     {5 * 65519 + 1, 6, 2},
+                                     {1 << 20, 17, 4}};
     for (const Case& test : cases) {
         CAPTURE(test.plain_bytes);
         const codec::Buffer plain = pattern(test.plain_bytes);
@@ -248,7 +248,7 @@ TEST_CASE("an idle opener keeps little space, a busy one two records, and no mor
     const codec::Buffer plain = pattern(2 << 20);
     const codec::Buffer records = sealed(plain);
     RecordOpener opener(cipher(), Bytes());
-    CHECK(opener.space().size() == 4096);
+    CHECK(opener.space().size() == kIdleBytes);
     Bytes rest(records);
     std::size_t largest = 0;
     codec::Buffer opened;
@@ -264,4 +264,24 @@ TEST_CASE("an idle opener keeps little space, a busy one two records, and no mor
     }
     CHECK(largest == 2 * kRecordBytesMax);
     CHECK(opened == plain);
+}
+
+TEST_CASE("an opener that is quiet after a burst gives its space back") {
+    const codec::Buffer burst = pattern(1 << 20);
+    RecordSealer sealer(cipher());
+    RecordOpener opener(cipher(), Bytes());
+    codec::Buffer records;
+    const Bytes large(burst);
+    seal(sealer, std::span<const Bytes>(&large, 1), records);
+    CHECK(open(opener, records, records.size()).has_value());
+    CHECK(opener.space().size() > kIdleBytes);
+    const Bytes small = Bytes(burst).first(100);
+    for (std::size_t i = 0; i <= kQuietTimes; ++i) {
+        records.clear();
+        seal(sealer, std::span<const Bytes>(&small, 1), records);
+        const Result<codec::Buffer> opened = open(opener, records, records.size());
+        REQUIRE(opened.has_value());
+        CHECK(as_text(*opened) == as_text(small));
+    }
+    CHECK(opener.space().size() == kIdleBytes);
 }

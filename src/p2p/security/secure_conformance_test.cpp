@@ -15,7 +15,7 @@ namespace {
 
 using Channel = std::optional<Result<SecureChannel>>;
 
-Task<void> accept(std::unique_ptr<io::Stream> raw, Channel& channel) {
+Task<void> listening(std::unique_ptr<io::Stream> raw, Channel& channel) {
     const NoiseIdentity identity = responder_identity();
     const std::vector<std::string> muxers;
     Result<SecureChannel> secured = co_await secure_inbound(std::move(raw), identity, muxers);
@@ -24,7 +24,7 @@ Task<void> accept(std::unique_ptr<io::Stream> raw, Channel& channel) {
 
 // An empty write sends the dialler's last message, which the listener waits for.
 Task<void> secure(io::TaskGroup& group, StreamPair& pair, Channel& dialler, Channel& listener) {
-    group.spawn(accept, std::move(pair.server), std::ref(listener));
+    group.spawn(listening, std::move(pair.server), std::ref(listener));
     const NoiseIdentity identity = initiator_identity();
     const std::vector<std::string> muxers;
     Result<SecureChannel> secured =
