@@ -52,6 +52,7 @@ Result<Answer> generate(engine::TextModel& model,
     for (;;) {
         const engine::Event event = mailbox->take();
         answer.text += event.text;
+        answer.tokens.insert(answer.tokens.end(), event.tokens.begin(), event.tokens.end());
         if (!failure && !event.text.empty()) {
             if (auto taken = on_text(event.text); !taken) {
                 failure = std::move(taken).error();

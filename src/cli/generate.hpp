@@ -3,6 +3,7 @@
 #include <functional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.hpp"
 #include "cli/interrupts.hpp"
@@ -12,6 +13,7 @@ namespace kwaai::cli {
 
 struct Answer {
     std::string text;
+    std::vector<inference::TokenId> tokens;
     engine::FinishReason finish = engine::FinishReason::stop;  // cancelled: by Ctrl-C
     engine::RequestStats stats;
 };

@@ -25,6 +25,7 @@ struct RunFlags {
     std::string system;
     std::uint32_t max_tokens = 512;
     bool is_raw = false;
+    bool ignores_end = false;
     bool is_json = false;
 };
 
@@ -59,6 +60,10 @@ std::string to_json(OpenedModel& opened, const Answer& answer, std::uint64_t see
     out.begin_object();
     out.member("model", opened.model().model_name());
     out.member("text", answer.text);
+    out.key("tokens").begin_array();
+    for (const inference::TokenId token : answer.tokens)
+        out.value(token);
+    out.end();
     out.member("finish_reason", engine::to_string(answer.finish));
     out.member("seed", seed);
     write_stats(out, answer.stats);
@@ -77,6 +82,7 @@ Result<int> answer_once(const RunFlags& flags, Interrupts& interrupts) {
     request.sampling = seeded(flags.sampling);
     request.max_tokens = flags.max_tokens;
     request.continues_prompt = flags.is_raw;
+    request.ignore_end = flags.ignores_end;
     const std::uint64_t seed = request.sampling.seed;
 
     const auto show = [&flags](std::string_view piece) -> Result<void> {
@@ -121,6 +127,7 @@ Action add_run(CLI::App& verb) {
                     "Answer this and end (default: chat on a terminal, else read stdin)");
     verb.add_option("--system", flags->system, "What the model is told to be");
     verb.add_flag("--raw", flags->is_raw, "Continue the prompt as it is, without chat template");
+    verb.add_flag("--ignore-end", flags->ignores_end, "Write on after the model's end token");
     verb.add_option("-n,--max-tokens", flags->max_tokens, "Longest answer; 0 = the whole context")
         ->capture_default_str();
     add_sampling_flags(verb, flags->sampling);
