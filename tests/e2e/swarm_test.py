@@ -12,7 +12,13 @@ import tempfile
 import time
 import unittest
 
-from kwaai_process import KWAAI, TIMEOUT_S, Server, at_once, run, stories
+from kwaai_process import KWAAI, TIMEOUT_S, Server, at_once, run, smollm2, stories
+
+try:
+    # Its folder is below a home that these tests move.
+    SMOLLM2 = smollm2()
+except unittest.SkipTest:
+    SMOLLM2 = None
 
 PROMPT = ["--raw", "--prompt", "Once upon a time"]
 GREEDY = ["--temperature", "0"]
@@ -185,6 +191,31 @@ class SameText(Swarm):
         self.assertGreater(len(result.stdout), 20)
 
 
+class SameAnswers(Swarm):
+    """As SameText, with the model that people run, and its chat template."""
+
+    QUESTION = ["--prompt", "Name three animals that live in the sea, and say what they eat.", "--max-tokens", "48"]
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.model = SMOLLM2
+        if SMOLLM2 is None:
+            raise unittest.SkipTest("skipped: no SmolLM2 model (run tools/fetch_model.sh, or set KWAAI_MODEL)")
+
+    def test_answers_do_not_depend_on_the_split(self):
+        ways = (GREEDY, ["--seed", "3"])
+        alone = [run("run", self.model, *self.QUESTION, *way).stdout for way in ways]
+        self.assertNotEqual(alone[0], alone[1])
+        for split in (["0:30"], ["0:15", "15:30"], ["0:10", "10:20", "20:30"]):
+            nodes = self.nodes(*split)
+            for way, expected in zip(ways, alone):
+                result = run("run", self.model, *self.QUESTION, *way, *peers(nodes))
+                self.assertEqual(result.stdout, expected, (split, way, result.stderr))
+            for node in nodes:
+                self.assertEqual(node.ctrl_c(), 0)
+
+
 class Failing(Swarm):
     LONG = [*SAMPLED, "--max-tokens", "1500"]
 
@@ -192,7 +223,6 @@ class Failing(Swarm):
         """`harm` befalls a node of the middle while a text is written; the text is that of one node."""
         first, middle, twin, last = self.nodes("0:1", "1:3", "1:3", "3:5")
         writing = Writing(self.model, [first, middle, twin, last], *self.LONG)
-        middle.said(), twin.said()
         victim = middle if "opened a session" in middle.said() else twin
         harm(victim)
         text, errors = writing.finish()
