@@ -12,7 +12,8 @@
 namespace kwaai::p2p {
 namespace {
 
-constexpr std::chrono::seconds kGoodbye{1};  // for what is queued on connections to be written
+constexpr std::chrono::milliseconds kGoodbye{
+    300};  // for what is queued on connections to be written
 
 }  // namespace
 
