@@ -194,6 +194,21 @@ TEST_CASE("windows grow up to their limits") {
     CHECK(total == limits.window_total_max);
 }
 
+TEST_CASE("a stream that ends gives its growth back") {
+    Limits limits;
+    limits.window_max = limits.window_total_max = 2 * kInitial;
+    Session session(YamuxRole::listener, limits);
+    for (const std::uint32_t id : {1, 3, 5, 7}) {
+        session.say(update(kSyn, id, 0));
+        YamuxStream& stream = session.accept();
+        if (id == 1) answer_ping(session, 10ms);
+        session.say(data(0, id, std::string(kInitial / 2, 'a')));
+        session.read(stream);
+        CHECK(stream.window == 2 * kInitial);
+        session.state.reset(stream, 0);
+    }
+}
+
 TEST_CASE("new streams begin with the window that an earlier one grew to, within what is left") {
     Session session(YamuxRole::listener);
     YamuxStream& stream = accepted(session, 1);
