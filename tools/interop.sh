@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# make interop: the tests against other programs and libraries (label "interop"), with what they need installed.
+# make interop: the tests against other programs and libraries (label "interop"), then real peers on loopback
+# (tests/interop), each with what it needs installed. Arguments go to tests/interop/run.py.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'echo >&2; exit 130' INT
@@ -9,3 +10,5 @@ tools/fetch_model.sh >/dev/null
 tools/python_packages.sh
 tools/build.sh dev
 ctest --test-dir build/dev --output-on-failure --no-tests=error -L interop
+tools/build.sh dev kwaai_interop_peer
+python3 -B tests/interop/run.py --peer build/dev/tests/interop/kwaai_interop_peer --kwaai build/dev/apps/kwaai/kwaai "$@"

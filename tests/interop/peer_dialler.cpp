@@ -9,6 +9,7 @@
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
 #include "interop/peer_services.hpp"
+#include "io/event.hpp"
 #include "io/read_exactly.hpp"
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
@@ -44,6 +45,7 @@ private:
     io::Task<Result<double>> first_byte(p2p::Multiaddr target, double& dial_ms);
     io::Task<Result<>> connect(p2p::Multiaddr target);
     io::Task<Result<>> pings();
+    io::Task<Result<double>> echo_of(Bytes sent);
     io::Task<Result<>> echo();
     io::Task<Result<>> small_echo();
     io::Task<Result<>> resets();
@@ -57,20 +59,28 @@ private:
     std::optional<p2p::PeerId> peer_;  // once connected
 };
 
-// Both directions of a stream at the same time: head and body out, then the end; all that comes in.
+// Both directions of a stream at the same time: head and zeros out, then the end; all that comes
+// in.
 struct Exchange {
+    explicit Exchange(p2p::Stream& over) : stream(over) {}
+
     p2p::Stream& stream;
     Bytes head;
-    std::uint64_t zeros = 0;  // after the head
+    std::uint64_t zeros = 0;      // after the head
+    std::uint64_t end_after = 0;  // that many bytes came; then nothing more is read
     Result<> is_sent;
     Result<> is_received;
+    bool is_receiving = true;
     std::uint64_t received = 0;
     crypto::Sha256 hash;  // of what came
+    io::Event progressed;
 };
 
 io::Task<Result<>> send_and_end(Exchange& exchange) {
     KWAAI_CO_CHECKED(co_await exchange.stream.write(exchange.head));
     KWAAI_CO_CHECKED(co_await send_zeros(exchange.stream, exchange.zeros));
+    while (exchange.is_receiving && exchange.received < exchange.end_after)
+        co_await exchange.progressed.wait();
     Result<> ended = co_await exchange.stream.shutdown_write();
     co_return ended;
 }
@@ -87,20 +97,25 @@ io::Task<Result<>> receive_all(Exchange& exchange) {
         if (count == 0) co_return Result<>();
         exchange.received += count;
         exchange.hash.update(space.first(count));
+        exchange.progressed.notify_all();
+        // A peer that needs end_after resets what has half-closed.
+        if (exchange.end_after > 0 && exchange.received >= exchange.end_after) co_return Result<>();
     }
 }
 
 io::Task<void> both_sides(io::TaskGroup& group, Exchange& exchange) {
     group.spawn(send_side, std::ref(exchange));
     exchange.is_received = co_await receive_all(exchange);
+    exchange.is_receiving = false;
+    exchange.progressed.notify_all();
 }
 
 io::Task<Result<>> run_exchange(Exchange& exchange) {
     co_await io::with_group(both_sides, std::ref(exchange));
-    if (!exchange.is_sent) co_return forward_error(exchange.is_sent, "sending");
     if (!exchange.is_received)
         co_return forward_error(exchange.is_received,
                                 "after " + std::to_string(exchange.received) + " bytes");
+    if (!exchange.is_sent) co_return forward_error(exchange.is_sent, "sending");
     exchange.stream.close();
     co_return Result<>();
 }
@@ -185,44 +200,42 @@ io::Task<Result<>> Dialler::pings() {
     co_return Result<>();
 }
 
-io::Task<Result<>> Dialler::echo() {
-    std::vector<std::byte> sent(std::size_t{flags_.echo_mib} << 20);
-    crypto::fill_random(sent);
+// The bytes there and back. How long that took.
+io::Task<Result<double>> Dialler::echo_of(Bytes sent) {
     KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
                  co_await host_.open(*peer_, kEchoProtocol));
-    Exchange exchange{.stream = *stream,
-                      .head = sent,
-                      .zeros = 0,
-                      .is_sent = {},
-                      .is_received = {},
-                      .received = 0,
-                      .hash = {}};
+    Exchange exchange(*stream);
+    exchange.head = sent;
+    if (flags_.ends_last) exchange.end_after = sent.size();
     const io::TimePoint begin = clock_.now();
     KWAAI_CO_CHECKED(co_await run_exchange(exchange));
     const double took = seconds(clock_.now() - begin);
-    out_.member("echo_ok",
-                exchange.received == sent.size() && exchange.hash.finish() == crypto::sha256(sent));
-    out_.member("half_close_seen", true);  // or the peer would not have ended its side
+    if (exchange.received != sent.size())
+        co_return fail(Errc::malformed,
+                       std::to_string(exchange.received) + " bytes of " +
+                           std::to_string(sent.size()) + " came back");
+    if (exchange.hash.finish() != crypto::sha256(sent))
+        co_return fail(Errc::malformed, "other bytes came back");
+    co_return took;
+}
+
+io::Task<Result<>> Dialler::echo() {
+    std::vector<std::byte> bytes(std::size_t{flags_.echo_mib} << 20);
+    crypto::fill_random(bytes);
+    const Bytes sent(bytes);
+    KWAAI_CO_TRY(const double took, co_await echo_of(sent));
+    out_.member("echo_ok", true);
+    // Or the peer would not have ended its side.
+    if (!flags_.ends_last) out_.member("half_close_seen", true);
     out_.member("echo_mib_s", flags_.echo_mib / took);
     co_return Result<>();
 }
 
 // A few bytes and the end at once: what leaves must not be one flight for js-libp2p.
 io::Task<Result<>> Dialler::small_echo() {
-    const std::array<std::byte, 5> sent{};
-    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
-                 co_await host_.open(*peer_, kEchoProtocol));
-    Exchange exchange{.stream = *stream,
-                      .head = sent,
-                      .zeros = 0,
-                      .is_sent = {},
-                      .is_received = {},
-                      .received = 0,
-                      .hash = {}};
-    KWAAI_CO_CHECKED(co_await run_exchange(exchange));
-    if (exchange.received != sent.size())
-        co_return fail(Errc::malformed,
-                       std::to_string(exchange.received) + " bytes of 5 came back");
+    const std::array<std::byte, 5> bytes{};
+    const Bytes sent(bytes);
+    KWAAI_CO_CHECKED(co_await echo_of(sent));
     co_return Result<>();
 }
 
@@ -250,13 +263,9 @@ io::Task<Result<>> Dialler::perf(std::string name, std::uint64_t up, std::uint64
         head[i] = static_cast<std::byte>(down >> (56 - 8 * i));
     KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
                  co_await host_.open(*peer_, kPerfProtocol));
-    Exchange exchange{.stream = *stream,
-                      .head = head,
-                      .zeros = up,
-                      .is_sent = {},
-                      .is_received = {},
-                      .received = 0,
-                      .hash = {}};
+    Exchange exchange(*stream);
+    exchange.head = head;
+    exchange.zeros = up;
     const io::TimePoint begin = clock_.now();
     KWAAI_CO_CHECKED(co_await run_exchange(exchange));
     const double took = seconds(clock_.now() - begin);

@@ -14,6 +14,8 @@ struct DialFlags {
     unsigned perf_mib = 0;
     unsigned first_bytes = 0;
     bool tries_resets = false;
+    /// Half-close only once all came back: Hivemind's daemon ends both directions then.
+    bool ends_last = false;
 };
 
 /// One JSON object, as peers/README.md describes it; what failed is in it.

@@ -1,0 +1,173 @@
+"""The nodes that talk to each other: how each is had, and how it is started."""
+
+import os
+import pathlib
+import re
+import shutil
+import subprocess
+
+from processes import Failed, Process
+
+HERE = pathlib.Path(__file__).resolve().parent
+START_S = 90  # until a node listens: Python's imports take long on a busy machine
+DIAL_S = 240  # all that a dialler tries
+
+
+class Unavailable(Exception):
+    """Why a peer cannot be had on this machine."""
+
+
+def run_installer(name, command, log, seconds, cwd=None):
+    """Ends with Unavailable where the command fails."""
+    try:
+        with Process(f"installing {name}", command, log, cwd=cwd) as process:
+            process.wait(seconds)
+    except (Failed, OSError) as error:
+        raise Unavailable(str(error)) from None
+
+
+def copy_new(source, target):
+    """Copies the files of a folder; what is there already stays."""
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+class Peer:
+    """A program with the flags of peers/README.md."""
+
+    name = ""
+    sees_half_close = True  # its own and the other's ends are two things
+    can_reset = True  # a stream, as a listener
+    has_perf = True
+    needs_identity_file = False
+    agent = None  # what identify calls it
+
+    def prepare(self, cache):
+        """Installs it into a folder of `cache`; Unavailable where that is not possible."""
+
+    def command(self):
+        raise NotImplementedError
+
+    def cwd(self):
+        return None
+
+    def env(self):
+        return {}
+
+    def start(self, folder, role, *flags):
+        command = [*self.command(), *flags]
+        if self.needs_identity_file:
+            identity = pathlib.Path(folder) / f"{self.name}-{role}.id"
+            identity.unlink(missing_ok=True)
+            command += ["--identity", str(identity)]
+        log = pathlib.Path(folder) / f"{self.name}-{role}.log"
+        return Process(f"{self.name} ({role})", command, log, cwd=self.cwd(), env=self.env())
+
+    def listen(self, folder, key):
+        """A running listener and its address."""
+        addresses = pathlib.Path(folder) / f"{self.name}.addresses"
+        addresses.unlink(missing_ok=True)
+        process = self.start(folder, "listens", "--listen", "tcp", "--addrfile", str(addresses), "--key", key)
+        try:
+            process.wait_for(addresses.exists, START_S, "address")
+        except BaseException:
+            process.stop()
+            raise
+        tcp = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
+        return process, tcp[0]
+
+    def dial(self, folder, address, *flags):
+        """What the dialler prints, a JSON line."""
+        with self.start(folder, "dials", "--dial", address, *flags) as process:
+            output = process.wait(DIAL_S)
+        lines = [line for line in output.splitlines() if line.startswith("{")]
+        if not lines:
+            raise Failed(f"{self.name} printed no result:\n{output}")
+        return lines[-1]
+
+
+class Kwaai(Peer):
+    name = "kwaai"
+    agent = "kwaai-interop/0.1"
+
+    def __init__(self, binary):
+        self.binary = str(binary)
+
+    def command(self):
+        return [self.binary]
+
+
+class Go(Peer):
+    name = "go"
+    agent = "gopeer/0.1"
+
+    def prepare(self, cache):
+        if shutil.which("go") is None:
+            raise Unavailable("go is not installed")
+        self.folder = cache / "go"
+        copy_new(HERE / "peers" / "go", self.folder)
+        run_installer(
+            self.name, ["go", "build", "-p", "1", "-o", "gopeer", "."], cache / "go.log", 900, cwd=self.folder
+        )
+
+    def command(self):
+        return [str(self.folder / "gopeer")]
+
+
+class Js(Peer):
+    name = "js"
+    agent = "jspeer/0.1"
+
+    def prepare(self, cache):
+        for tool in ("node", "npm"):
+            if shutil.which(tool) is None:
+                raise Unavailable(f"{tool} is not installed")
+        version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        if int(re.match(r"v(\d+)", version)[1]) < 20:
+            raise Unavailable(f"node 20 or later is needed, this is {version}")
+        self.folder = cache / "js"
+        wanted = (HERE / "peers" / "js" / "package.json").read_text()
+        copy_new(HERE / "peers" / "js", self.folder)
+        stamp = self.folder / "installed.json"
+        if stamp.exists() and stamp.read_text() == wanted:
+            return
+        command = ["npm", "install", "--no-audit", "--no-fund", "--no-package-lock"]
+        run_installer(self.name, command, cache / "js.log", 600, cwd=self.folder)
+        stamp.write_text(wanted)
+
+    def command(self):
+        return ["node", "--import", "./polyfill.mjs", "jspeer.mjs"]
+
+    def cwd(self):
+        return self.folder
+
+
+class P2pd(Peer):
+    """The daemon in Hivemind's wheel, with Hivemind's bindings: a Python environment that Petals shares."""
+
+    name = "p2pd"
+    sees_half_close = False
+    can_reset = False
+    has_perf = False
+    needs_identity_file = True
+
+    def prepare(self, cache):
+        if shutil.which("apt-get") is None:
+            raise Unavailable("apt-get is not there, and torch comes from Debian")
+        self.folder = cache / "python"
+        setup = HERE / "peers" / "python" / "setup.sh"
+        run_installer(self.name, ["bash", str(setup), str(self.folder)], cache / "python.log", 1200)
+        self.environment = read_environment(self.folder / "env")
+
+    def command(self):
+        return [str(self.folder / "venv/bin/python"), "-B", str(HERE / "peers/python/p2pd_peer.py")]
+
+    def env(self):
+        return self.environment
+
+
+def read_environment(file):
+    """The variables that a shell has after reading the file and had not before."""
+    script = f'. "{file}" && env -0'
+    out = subprocess.run(["bash", "-c", script], capture_output=True, check=True).stdout.decode()
+    variables = dict(entry.partition("=")[::2] for entry in out.split("\0") if entry)
+    return {name: value for name, value in variables.items() if os.environ.get(name) != value and name != "_"}

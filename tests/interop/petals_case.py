@@ -1,0 +1,128 @@
+"""Stock Petals and this project's nodes, with a llama of four blocks: the tokens must be those of plain transformers."""
+
+import json
+
+from peers import HERE, START_S
+from processes import Failed, Process
+
+PREFIX = "tiny-llama-hf"
+TOKENS = 20
+PROMPTS = ["hello world, the quick", "jumps over the lazy dog hello", "the", "quick brown fox, quick brown dog; over?"]
+SERVER_S = 180  # until a server has loaded its blocks
+CLIENT_S = 180
+
+
+class PetalsCase:
+    """`python` is a prepared P2pd peer: Petals lives in the same environment."""
+
+    def __init__(self, python, kwaai, folder, cache):
+        self.python = python
+        self.kwaai = str(kwaai)
+        self.folder = folder
+        self.model = cache / "tiny-llama"
+
+    def script(self, name, program, *arguments):
+        command = [str(self.python.folder / "venv/bin/python"), "-B", *program, *map(str, arguments)]
+        return Process(name, command, self.folder / f"{name}.log", cwd=self.folder, env=self.python.env())
+
+    def reference(self):
+        """What plain transformers writes after each prompt."""
+        sources = HERE / "peers" / "python"
+        if not (self.model / "tokenizer.json").exists():
+            with self.script("make_tiny_llama", [str(sources / "make_tiny_llama.py")], self.model) as making:
+                making.wait(CLIENT_S)
+        with self.script("greedy", [str(sources / "greedy.py")], self.model, TOKENS, *PROMPTS) as writing:
+            lines = [line for line in writing.wait(CLIENT_S).splitlines() if line.startswith("[{")]
+        return json.loads(lines[-1])
+
+    def stock_server(self, name, blocks):
+        """A stock server of some blocks, and its address."""
+        flags = (
+            f"--dht_prefix {PREFIX} --block_indices {blocks} --host_maddrs /ip4/127.0.0.1/tcp/0 --new_swarm "
+            "--device cpu --torch_dtype float32 --quant_type none --throughput 1 --skip_reachability_check "
+            f"--no_auto_relay --num_handlers 2 --attn_cache_tokens 2048 --identity_path {self.folder / name}.id"
+        )
+        (self.folder / f"{name}.id").unlink(missing_ok=True)
+        return self.script(name, ["-m", "petals.cli.run_server"], self.model, *flags.split())
+
+    def address_of(self, server):
+        found = server.wait_for_line(r"/ip4/127\.0\.0\.1/tcp/\d+/p2p/\w+", SERVER_S)
+        server.wait_for_line(r"Started", SERVER_S)
+        return found[0]
+
+    def our_server(self, name, blocks):
+        command = [self.kwaai, "serve", str(self.model), "--blocks", blocks, "--listen", "/ip4/127.0.0.1/tcp/0"]
+        command += ["--prefix", PREFIX, "--identity", str(self.folder / f"{name}.key")]
+        return Process(name, command, self.folder / f"{name}.log", cwd=self.folder)
+
+    def our_address(self, server):
+        found = server.wait_for_line(r"/ip4/127\.0\.0\.1/tcp/\d+/p2p/\w+", START_S)
+        return found[0]
+
+    def write(self, prompt, *peers):
+        """The tokens of our client, and its whole report."""
+        command = [self.kwaai, "run", str(self.model), "--raw", "--prompt", prompt, "--max-tokens", str(TOKENS)]
+        command += ["--temperature", "0", "--ignore-end", "--json"]
+        for peer in peers:
+            command += ["--peer", peer]
+        if peers:
+            command += ["--prefix", PREFIX]
+        with Process("kwaai run", command, self.folder / "kwaai-run.log", cwd=self.folder) as client:
+            output = client.wait(CLIENT_S)
+        return json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+
+    def write_all(self, expected, *peers):
+        """Problems of our client with all prompts, and the last report."""
+        problems = []
+        for answer in expected:
+            report = self.write(answer["prompt"], *peers)
+            if report["tokens"] != answer["tokens"]:
+                problems.append(f"{answer['prompt']!r}: {report['tokens']} instead of {answer['tokens']}")
+        return problems, report
+
+    def stock_client(self, expected, *peers):
+        answer = expected[0]
+        script = [str(HERE / "peers/python/stock_client.py")]
+        arguments = [self.model, PREFIX, TOKENS, answer["prompt"], *peers]
+        with self.script("stock_client", script, *arguments) as client:
+            output = client.wait(CLIENT_S)
+        report = json.loads([line for line in output.splitlines() if line.startswith("{")][-1])
+        problems = []
+        if report["tokens"] != answer["tokens"]:
+            problems.append(f"{report['tokens']} instead of {answer['tokens']}")
+        return problems, report
+
+    def run(self):
+        """Yields (what, problems, note) as it goes."""
+        expected = self.reference()
+        yield self.attempt("kwaai alone", lambda: self.write_all(expected))
+        with self.stock_server("stock-0-4", "0:4") as server:
+            address = self.address_of(server)
+            yield self.attempt("kwaai run → Petals 0:4", lambda: self.write_all(expected, f"{address}=0:4"))
+        with self.stock_server("stock-0-2", "0:2") as first, self.stock_server("stock-2-4", "2:4") as second:
+            low, high = self.address_of(first), self.address_of(second)
+            yield self.attempt(
+                "kwaai run → Petals 0:2, Petals 2:4",
+                lambda: self.write_all(expected, f"{low}=0:2", f"{high}=2:4"),
+            )
+            with self.our_server("ours-2-4", "2:4") as ours:
+                mine = self.our_address(ours)
+                yield self.attempt(
+                    "kwaai run → Petals 0:2, kwaai 2:4", lambda: self.write_all(expected, f"{low}=0:2", mine)
+                )
+                yield self.attempt(
+                    "Petals client → Petals 0:2, kwaai 2:4",
+                    lambda: self.stock_client(expected, f"{low}=0:2", f"{mine}=2:4"),
+                )
+        with self.our_server("ours-0-4", "0:4") as ours:
+            mine = self.our_address(ours)
+            yield self.attempt("kwaai run → kwaai 0:4", lambda: self.write_all(expected, mine))
+            yield self.attempt("Petals client → kwaai 0:4", lambda: self.stock_client(expected, f"{mine}=0:4"))
+
+    @staticmethod
+    def attempt(what, action):
+        try:
+            problems, report = action()
+        except Failed as failure:
+            return what, [str(failure)], {}
+        return what, problems, report

@@ -1,0 +1,174 @@
+#!/usr/bin/env python3
+"""Lets nodes of other libraries and this project's dial each other on loopback, and prints what worked.
+
+run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,p2pd,petals] [--bench]. What cannot be installed is
+skipped by name. The last line counts; the exit status is 1 where something failed.
+"""
+
+import argparse
+import json
+import pathlib
+import signal
+import sys
+import tempfile
+
+from peers import Go, Js, Kwaai, P2pd, Unavailable
+from petals_case import PetalsCase
+from processes import Failed
+
+KEYS = ["ed25519", "rsa"]
+ECHO_MIB = 10
+PINGS = 5
+
+
+class Tally:
+    def __init__(self):
+        self.passed = self.failed = 0
+        self.skipped = []
+
+    def row(self, what, problems, note=""):
+        print(f"  {what:<44} {'FAILED' if problems else 'ok':<8}{note}", flush=True)
+        for problem in problems:
+            print("      " + problem.replace("\n", "\n      "), flush=True)
+        if problems:
+            self.failed += 1
+        else:
+            self.passed += 1
+
+    def skip(self, what, why):
+        self.skipped.append(what)
+        print(f"  {what:<44} skipped  {why}", flush=True)
+
+
+def problems_of(report, dialler, listener):
+    """What a dialler's report should say and does not."""
+    problems = [f"{what}: {why}" for what, why in report["failures"].items()]
+    if report.get("pings") != PINGS:
+        problems.append(f"{report.get('pings', 0)} pings of {PINGS} were answered")
+    if not report.get("echo_ok"):
+        problems.append(f"{ECHO_MIB} MiB did not come back as they were sent")
+    if listener.can_reset and not report.get("reset_seen"):
+        problems.append("a reset by the listener did not reach the dialler")
+    if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
+        problems.append("the listener did not see the dialler's half-close")
+    if dialler.agent is not None:  # it tells what identify brought
+        if listener.agent is not None and report.get("agent") != listener.agent:
+            problems.append(f"identify: agent {report.get('agent')!r} instead of {listener.agent!r}")
+        if "/echo/1.0.0" not in report.get("protocols", []) and listener.agent is not None:
+            problems.append(f"identify: no /echo/1.0.0 among {report.get('protocols')}")
+        if not report.get("signed_record"):
+            problems.append("identify: no signed peer record")
+    return problems
+
+
+def dial(dialler, listener, key, folder, *more):
+    process, address = listener.listen(folder, key)
+    with process:
+        flags = ["--key", key, *more]
+        if not listener.sees_half_close and isinstance(dialler, Kwaai):
+            flags.append("--ends-last")
+        return json.loads(dialler.dial(folder, address, *flags))
+
+
+def note_of(report):
+    parts = []
+    if "connect_ms" in report:
+        parts.append(f"connect {report['connect_ms']:.1f} ms")
+    if "ping_ms_median" in report:
+        parts.append(f"ping {report['ping_ms_median']:.2f} ms")
+    if "echo_mib_s" in report:
+        parts.append(f"echo {report['echo_mib_s']:.0f} MiB/s each way")
+    return ", ".join(parts)
+
+
+def run_matrix(kwaai, peers, folder, tally):
+    print(f"TCP, Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, half-close, resets", flush=True)
+    flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--resets"]
+    for peer in peers:
+        for key in KEYS:
+            for dialler, listener in ((kwaai, peer), (peer, kwaai)):
+                what = f"{dialler.name} → {listener.name}, {key}"
+                try:
+                    report = dial(dialler, listener, key, folder, *flags)
+                except Failed as failure:
+                    tally.row(what, [str(failure)])
+                    continue
+                tally.row(what, problems_of(report, dialler, listener), note_of(report))
+
+
+def run_bench(kwaai, peers, folder):
+    nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
+    print("one stream, MiB/s; new connection to the first byte of an answer, ms (least, median)", flush=True)
+    for dialler in nodes:
+        for listener in nodes:
+            try:
+                report = dial(dialler, listener, "ed25519", folder, "--first-bytes", "30", "--perf-mib", "256")
+            except Failed as failure:
+                print(f"  {dialler.name} → {listener.name}: {failure}", flush=True)
+                continue
+            numbers = {name: value for name, value in report.items() if isinstance(value, float)}
+            print(
+                f"  {dialler.name:<6} → {listener.name:<6} up {numbers.get('perf_up_mib_s', 0):5.0f}  "
+                f"down {numbers.get('perf_down_mib_s', 0):5.0f}   dial {numbers.get('handshake_ms_min', 0):.2f} "
+                f"{numbers.get('handshake_ms_median', 0):.2f}   first byte {numbers.get('first_byte_ms_min', 0):.2f} "
+                f"{numbers.get('first_byte_ms_median', 0):.2f}",
+                flush=True,
+            )
+
+
+def run_petals(case, tally):
+    print("Petals 2.2.0: greedy tokens against plain transformers", flush=True)
+    try:
+        for what, problems, report in case.run():
+            note = f"{report['ms_per_token']:.1f} ms a token" if "ms_per_token" in report else ""
+            tally.row(what, problems, note)
+    except Failed as failure:
+        tally.row("Petals", [str(failure)])
+
+
+def prepared(peers, cache, tally):
+    ready = []
+    for peer in peers:
+        print(f"Preparing {peer.name} …", file=sys.stderr, flush=True)
+        try:
+            peer.prepare(cache)
+            ready.append(peer)
+        except Unavailable as why:
+            tally.skip(peer.name, str(why))
+    return ready
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--peer", required=True, type=pathlib.Path, help="kwaai_interop_peer")
+    parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for Petals")
+    parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/peers"))
+    parser.add_argument("--only", default="go,js,p2pd,petals")
+    parser.add_argument("--bench", action="store_true", help="measure as well")
+    flags = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+
+    only = flags.only.split(",")
+    cache = flags.cache.resolve()
+    cache.mkdir(parents=True, exist_ok=True)
+    tally = Tally()
+    kwaai = Kwaai(flags.peer.resolve())
+    python = P2pd()
+    wanted = [peer for peer in (Go(), Js(), python) if peer.name in only or (peer is python and "petals" in only)]
+    ready = prepared(wanted, cache, tally)
+    matrix = [peer for peer in ready if peer.name in only]
+    with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
+        run_matrix(kwaai, matrix, folder, tally)
+        if flags.bench:
+            run_bench(kwaai, matrix, folder)
+        if "petals" in only and flags.kwaai is not None:
+            if python in ready:
+                run_petals(PetalsCase(python, flags.kwaai.resolve(), pathlib.Path(folder), cache), tally)
+            else:
+                tally.skip("petals", "its Python environment is missing")
+    print(f"{tally.passed} passed, {tally.failed} failed, {len(tally.skipped)} skipped")
+    return 1 if tally.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
