@@ -128,7 +128,8 @@ private:
         YamuxHeader header{.type = static_cast<YamuxType>(kind % 4 < 3 ? kind % 2 : kind / 4 % 4),
                            .flags = static_cast<std::uint16_t>(next() & 0xf),
                            .stream = pick_id()};
-        if (kind % 16 < 12) header.flags &= yamux_flag::kAck | (next() & 0xf);
+        const std::uint8_t mask = kind % 16 < 12 ? next() : 0xff;
+        header.flags = static_cast<std::uint16_t>(header.flags & (yamux_flag::kAck | mask));
         header.length = pick_length(header.stream);
         const auto encoded = encode(header);
         std::string bytes(as_text(encoded));
