@@ -36,6 +36,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--dial", flags.dial.address, "multiaddr with /p2p");
     app.add_option("--pings", flags.dial.pings);
     app.add_option("--echo-mib", flags.dial.echo_mib, "each way, on one stream");
+    app.add_option("--streams", flags.dial.streams, "echoes beside each other");
     app.add_flag("--resets", flags.dial.tries_resets, "try /interop/reset/1.0.0");
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");

@@ -20,6 +20,7 @@ namespace {
 
 constexpr std::chrono::seconds kPatience{60};  // for any one thing
 constexpr std::chrono::milliseconds kPause{20};
+constexpr std::size_t kStreamBytes = 300'000;  // of each of `streams`: more than a first window
 constexpr double kMib = 1 << 20;
 
 double seconds(io::Duration time) {
@@ -48,6 +49,9 @@ private:
     io::Task<Result<double>> echo_of(Bytes sent);
     io::Task<Result<>> echo();
     io::Task<Result<>> small_echo();
+    io::Task<Result<>> streams();
+    io::Task<void> one_stream(unsigned index, Result<>& all);
+    static io::Task<void> all_streams(io::TaskGroup& group, Dialler& dialler, Result<>& all);
     io::Task<Result<>> resets();
     io::Task<Result<>> perf(std::string name, std::uint64_t up, std::uint64_t down);
 
@@ -239,6 +243,27 @@ io::Task<Result<>> Dialler::small_echo() {
     co_return Result<>();
 }
 
+io::Task<void> Dialler::one_stream(unsigned index, Result<>& all) {
+    const std::vector<std::byte> bytes(kStreamBytes, static_cast<std::byte>(index));
+    const Bytes sent(bytes);
+    Result<double> took = co_await echo_of(sent);
+    if (!took) all = forward_error(took, "stream " + std::to_string(index));
+}
+
+io::Task<void> Dialler::all_streams(io::TaskGroup& group, Dialler& dialler, Result<>& all) {
+    for (unsigned i = 0; i < dialler.flags_.streams; ++i)
+        group.spawn(&Dialler::one_stream, std::ref(dialler), i, std::ref(all));
+    co_return;
+}
+
+// Many beside each other, each with its own bytes.
+io::Task<Result<>> Dialler::streams() {
+    Result<> all;
+    co_await io::with_group(&Dialler::all_streams, std::ref(*this), std::ref(all));
+    if (all) out_.member("streams", flags_.streams);
+    co_return all;
+}
+
 io::Task<Result<>> Dialler::resets() {
     std::array<std::byte, 1> one{};
     const Bytes sent(one);
@@ -292,6 +317,10 @@ io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
         co_await attempt("small echo", std::move(small));
         auto large = echo();
         co_await attempt("echo", std::move(large));
+    }
+    if (flags_.streams > 0) {
+        auto beside = streams();
+        co_await attempt("streams", std::move(beside));
     }
     if (flags_.tries_resets) {
         auto resetting = resets();

@@ -11,6 +11,7 @@ struct DialFlags {
     std::string address;  // with /p2p
     unsigned pings = 5;
     unsigned echo_mib = 0;
+    unsigned streams = 0;
     unsigned perf_mib = 0;
     unsigned first_bytes = 0;
     bool tries_resets = false;

@@ -19,6 +19,7 @@ from processes import Failed
 KEYS = ["ed25519", "rsa"]
 ECHO_MIB = 10
 PINGS = 5
+STREAMS = 50
 
 
 class Tally:
@@ -47,6 +48,8 @@ def problems_of(report, dialler, listener):
         problems.append(f"{report.get('pings', 0)} pings of {PINGS} were answered")
     if not report.get("echo_ok"):
         problems.append(f"{ECHO_MIB} MiB did not come back as they were sent")
+    if report.get("streams") != STREAMS:
+        problems.append(f"not all of {STREAMS} streams beside each other gave their bytes back")
     if listener.can_reset and not report.get("reset_seen"):
         problems.append("a reset by the listener did not reach the dialler")
     if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
@@ -82,8 +85,8 @@ def note_of(report):
 
 
 def run_matrix(kwaai, peers, folder, tally):
-    print(f"TCP, Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, half-close, resets", flush=True)
-    flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--resets"]
+    print(f"TCP, Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
+    flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
     for peer in peers:
         for key in KEYS:
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):

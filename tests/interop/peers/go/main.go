@@ -37,6 +37,7 @@ const (
 	echoProtocol  = "/echo/1.0.0"
 	resetProtocol = "/interop/reset/1.0.0"
 	perfProtocol  = "/perf/1.0.0"
+	streamBytes   = 300_000          // of each of --streams: more than a first window
 	patience      = 60 * time.Second // for any one thing that the dialler does
 )
 
@@ -252,6 +253,39 @@ func (d *dialler) echo(mib int) error {
 	return nil
 }
 
+// Many streams beside each other, each with its own bytes.
+func (d *dialler) streams(count int) error {
+	results := make(chan error, count)
+	for i := range count {
+		go func() {
+			sent := bytes.Repeat([]byte{byte(i)}, streamBytes)
+			results <- func() error {
+				s, err := d.open(echoProtocol)
+				if err != nil {
+					return err
+				}
+				go func() {
+					s.Write(sent)
+					s.CloseWrite()
+				}()
+				back, err := io.ReadAll(s)
+				if err == nil && !bytes.Equal(back, sent) {
+					err = errors.New("other bytes came back")
+				}
+				s.Close()
+				return err
+			}()
+		}()
+	}
+	for range count {
+		if err := <-results; err != nil {
+			return err
+		}
+	}
+	d.out["streams"] = count
+	return nil
+}
+
 func (d *dialler) reset() error {
 	s, err := d.open(resetProtocol)
 	if err != nil {
@@ -322,6 +356,7 @@ func main() {
 	dial := flag.String("dial", "", "multiaddr with /p2p")
 	pings := flag.Int("pings", 5, "")
 	echoMib := flag.Int("echo-mib", 0, "each way, on one stream")
+	streams := flag.Int("streams", 0, "echoes beside each other")
 	resets := flag.Bool("resets", false, "try "+resetProtocol)
 	firstBytes := flag.Int("first-bytes", 0, "new connections, timed to the first byte of an answer")
 	perfMib := flag.Uint64("perf-mib", 0, "one way, then the other")
@@ -381,6 +416,9 @@ func main() {
 		try("ping", d.pings(*pings))
 		if *echoMib > 0 {
 			try("echo", d.echo(*echoMib))
+		}
+		if *streams > 0 {
+			try("streams", d.streams(*streams))
 		}
 		if *resets {
 			try("reset", d.reset())

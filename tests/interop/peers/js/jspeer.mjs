@@ -14,6 +14,7 @@ import { multiaddr } from '@multiformats/multiaddr'
 const kEcho = '/echo/1.0.0'
 const kReset = '/interop/reset/1.0.0'
 const kPerf = '/perf/1.0.0'
+const kStreamBytes = 300_000 // of each of --streams: more than a first window
 const kPatience = 60_000 // ms, for any one thing that the dialler does
 const chunk = new Uint8Array(1 << 16)
 
@@ -26,6 +27,7 @@ const { values: flags } = parseArgs({
     dial: { type: 'string' },
     pings: { type: 'string', default: '5' },
     'echo-mib': { type: 'string', default: '0' },
+    streams: { type: 'string', default: '0' },
     resets: { type: 'boolean', default: false },
     'first-bytes': { type: 'string', default: '0' },
     'perf-mib': { type: 'string', default: '0' }
@@ -159,6 +161,22 @@ async function echo (connection, mib) {
   out.echo_mib_s = mib / (performance.now() - begin) * 1000
 }
 
+// Many streams beside each other, each with its own bytes.
+async function streams (connection, count) {
+  const one = async (value) => {
+    const sent = new Uint8Array(kStreamBytes).fill(value)
+    const stream = await connection.newStream(kEcho)
+    const parts = []
+    const reading = (async () => { for await (const part of stream) parts.push(Buffer.from(part.subarray())) })()
+    await sendAll(stream, sent)
+    await stream.close({ signal: AbortSignal.timeout(kPatience) })
+    await reading
+    if (!Buffer.concat(parts).equals(sent)) throw new Error('other bytes came back')
+  }
+  await Promise.all(Array.from({ length: count }, (_, index) => one(index % 256)))
+  out.streams = count
+}
+
 async function reset (connection) {
   let stream = await connection.newStream(kReset)
   stream.send(chunk.subarray(0, 1))
@@ -201,6 +219,8 @@ async function dialAndTry (node) {
     await trying('ping', () => pings(node, connection, Number(flags.pings)))
     const echoMib = Number(flags['echo-mib'])
     if (echoMib > 0) await trying('echo', () => echo(connection, echoMib))
+    const count = Number(flags.streams)
+    if (count > 0) await trying('streams', () => streams(connection, count))
     if (flags.resets) await trying('reset', () => reset(connection))
     const bytes = Number(flags['perf-mib']) << 20
     if (bytes > 0) {
@@ -226,7 +246,7 @@ const node = await createLibp2p({
   connectionGater: { denyDialMultiaddr: () => false },
   connectionManager: { inboundConnectionThreshold: 1000 }
 })
-await node.handle(kEcho, serveEcho)
+await node.handle(kEcho, serveEcho, { maxInboundStreams: 1000, maxOutboundStreams: 1000 })
 await node.handle(kReset, serveReset)
 await node.handle(kPerf, servePerf)
 

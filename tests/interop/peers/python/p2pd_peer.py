@@ -24,6 +24,7 @@ ECHO = "/echo/1.0.0"
 RESET = "/interop/reset/1.0.0"
 PING = "/ipfs/ping/1.0.0"
 CHUNK = 1 << 16
+STREAM_BYTES = 300_000  # of each of --streams: more than a first window
 PATIENCE = 60  # seconds, for any one thing
 
 
@@ -140,6 +141,18 @@ class Dialler:
             raise RuntimeError(f"{len(back + rest)} bytes of {len(sent)} came back")
         self.result["echo_mib_s"] = mib / took
 
+    async def streams(self, count: int) -> None:
+        async def one(value: int) -> None:
+            sent = bytes([value % 256]) * STREAM_BYTES
+            reader, writer = await self.open(ECHO)
+            writer.write(sent)
+            if await reader.readexactly(len(sent)) != sent:
+                raise RuntimeError("other bytes came back")
+            writer.close()
+
+        await asyncio.gather(*map(one, range(count)))
+        self.result["streams"] = count
+
     async def resets(self) -> None:
         reader, writer = await self.open(RESET)
         writer.write(b"1")
@@ -164,6 +177,8 @@ class Dialler:
         await self.attempt("ping", self.pings(flags.pings))
         if flags.echo_mib:
             await self.attempt("echo", self.echo(flags.echo_mib))
+        if flags.streams:
+            await self.attempt("streams", self.streams(flags.streams))
         if flags.resets:
             await self.attempt("reset", self.resets())
 
@@ -178,6 +193,7 @@ def read_flags():
     parser.add_argument("--dial")
     parser.add_argument("--pings", type=int, default=5)
     parser.add_argument("--echo-mib", type=int, default=0)
+    parser.add_argument("--streams", type=int, default=0)
     parser.add_argument("--resets", action="store_true")
     parser.add_argument("--first-bytes", type=int, default=0)
     parser.add_argument("--perf-mib", type=int, default=0)
