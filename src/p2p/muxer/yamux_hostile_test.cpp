@@ -48,22 +48,30 @@ TEST_CASE("a SYN for the session itself breaks it off") {
     }
 }
 
-TEST_CASE("a SYN that comes twice or does not rise breaks the session off") {
-    for (const std::uint32_t id : {5, 3}) {
-        Session session(YamuxRole::listener);
-        session.say(update(kSyn, 5, 0));
-        CHECK(session.state.is_reading());
-        session.say(update(kSyn, id, 0));
-        CHECK(session.has_broken_off());
-    }
-}
-
-TEST_CASE("an id may not be used again after its stream has ended") {
+TEST_CASE("a SYN for a stream that is open breaks the session off") {
     Session session(YamuxRole::listener);
-    session.say(update(kSyn | kRst, 5, 0));
-    CHECK(session.state.stream_count() == 0);
+    session.say(update(kSyn, 5, 0));
+    CHECK(session.state.is_reading());
     session.say(update(kSyn, 5, 0));
     CHECK(session.has_broken_off());
+}
+
+TEST_CASE("an id used again after its stream has ended means another stream") {
+    Session session(YamuxRole::listener);
+    session.say(update(kSyn, 5, 0));
+    YamuxStream* const first = session.state.accept(session.now);
+    REQUIRE(first != nullptr);
+    session.say(update(kRst, 5, 0));
+    session.say(data(kSyn, 5, "again"));
+    CHECK(first->received.size() == 0);
+    YamuxStream* const second = session.state.accept(session.now);
+    REQUIRE(second != nullptr);
+    CHECK(second->received.size() == 5);
+    session.state.release(*first);
+    CHECK(session.state.is_reading());
+    CHECK_FALSE(session.state.failure(*second).has_value());
+    session.state.release(*second);
+    CHECK(session.state.stream_count() == 0);
 }
 
 TEST_CASE("data beyond the window breaks the session off, whatever of it has arrived") {

@@ -75,12 +75,15 @@ void YamuxState::on_stream_frame(const YamuxHeader& header) {
     if (is_fin && is_reading() && payload_left_ == 0) on_fin(*stream);
 }
 
+// Ids need not rise: the SYNs of streams that go-libp2p opens at the same time overtake each other.
 void YamuxState::on_syn(std::uint32_t id) {
     const std::uint32_t parity = role_ == YamuxRole::dialer ? 0 : 1;
-    if (id == 0 || id % 2 != parity || id <= last_peer_id_)
+    if (id == 0 || id % 2 != parity)
         return break_off(malformed("the peer opens stream " + std::to_string(id) +
-                                   ", after stream " + std::to_string(last_peer_id_)));
-    last_peer_id_ = id;
+                                   ", an id that is not for it"));
+    if (find(id) != nullptr)
+        return break_off(
+            malformed("the peer opens stream " + std::to_string(id) + ", which is open"));
     if (phase_ != Phase::running || is_peer_going_away_ ||
         inbound_count_ >= limits_.streams_per_connection_max) {
         if (resets_.size() >= limits_.control_frames_max)

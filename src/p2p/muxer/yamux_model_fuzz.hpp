@@ -76,10 +76,10 @@ public:
     }
 
     StreamPtr accept() {
-        for (const auto& [id, stream] : streams) {
+        for (const StreamPtr& stream : all_) {
             if (!stream->is_inbound || stream->is_accepted || stream->is_dropped) continue;
             stream->is_accepted = true;
-            if (stream->is_live()) acks_wanted_.push_back(id);
+            if (stream->is_live()) acks_wanted_.push_back(stream->id);
             return stream;
         }
         return nullptr;
@@ -146,7 +146,7 @@ public:
     /// Bytes that may be held or still come, beyond the initial windows.
     [[nodiscard]] std::uint64_t granted_beyond_initial() const {
         std::uint64_t total = 0;
-        for (const auto& [id, stream] : streams) {
+        for (const StreamPtr& stream : all_) {
             const std::uint64_t granted = stream->may_receive + stream->received.size();
             const bool is_held = !stream->is_dropped || stream->is_lingering;
             if (is_held && stream->is_live() && granted > limits_.window_initial)
@@ -157,12 +157,12 @@ public:
 
     [[nodiscard]] std::size_t bytes_received() const {
         std::size_t total = 0;
-        for (const auto& [id, stream] : streams)
+        for (const StreamPtr& stream : all_)
             total += stream->received.size();
         return total;
     }
 
-    std::map<std::uint32_t, StreamPtr> streams;  // all there ever were on the wire
+    std::map<std::uint32_t, StreamPtr> streams;  // the last of each id
 
 private:
     StreamPtr make(bool is_inbound) const {
@@ -256,22 +256,24 @@ private:
 
     void receive_syn(std::uint32_t id) {
         const bool is_theirs = id != 0 && (id % 2 == 1) == (role_ == YamuxRole::listener);
-        if (!is_theirs || id <= last_peer_id_) {
+        if (!is_theirs || find_live(id)) {
             is_broken = true;
             return;
         }
-        last_peer_id_ = id;
+        last_peer_id_ = std::max(last_peer_id_, id);
         std::size_t inbound = 0;
-        for (const auto& [key, stream] : streams)
+        for (const StreamPtr& stream : all_)
             inbound += stream->is_inbound && !stream->is_dropped ? 1 : 0;
         if (is_closing || is_going_away || inbound >= limits_.streams_per_connection_max) {
             is_over = resets_wanted_.size() >= limits_.control_frames_max;
             resets_wanted_.push_back(id);
             return;
         }
+        std::erase(acks_wanted_, id);
         const StreamPtr stream = make(true);
         stream->id = id;
         streams[id] = stream;
+        all_.push_back(stream);
     }
 
     void receive_reset(const StreamPtr& stream) {
@@ -331,7 +333,10 @@ private:
         KWAAI_CHECK(id == next_id_, "ids do not rise by two");
         next_id_ += 2;
         for (const StreamPtr& stream : announced_)
-            if (stream->id == id) streams[id] = stream;
+            if (stream->id == id) {
+                streams[id] = stream;
+                all_.push_back(stream);
+            }
     }
 
     void check_sent_data(Stream& stream, std::string_view payload) {
@@ -348,6 +353,7 @@ private:
     Limits limits_;
     std::uint32_t next_id_;
     std::uint32_t last_peer_id_ = 0;
+    std::vector<StreamPtr> all_;  // that were ever on the wire, in the order of their SYNs
     std::string header_;
     std::uint32_t payload_left_ = 0;
     StreamPtr target_;

@@ -14,7 +14,7 @@ void append(std::vector<std::byte>& out, const YamuxHeader& header) {
     out.insert(out.end(), bytes.begin(), bytes.end());
 }
 
-// Copies the next `count` bytes of the write. Referring to them instead would save 0.05 ns a byte,
+// Copies the next `count` bytes of the write. Referring to them instead would save 0.03 ns a byte,
 // but then a cancelled write could not unwind before the connection has let go of its memory.
 void append_part(std::vector<std::byte>& out, YamuxStream& stream, std::size_t count) {
     stream.unsent -= count;

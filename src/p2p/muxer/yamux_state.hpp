@@ -187,7 +187,6 @@ private:
     std::deque<YamuxStream*> lingering_;                     // the oldest first
     std::vector<YamuxStream*> changed_;
     std::uint32_t next_id_;
-    std::uint32_t last_peer_id_ = 0;
     std::size_t inbound_count_ = 0;
     std::size_t unacknowledged_count_ = 0;
     std::uint64_t window_budget_;  // what windows may still grow

@@ -67,6 +67,20 @@ TEST_CASE("ids rise in the order of the SYNs, not of the opens") {
     CHECK(session.write(first, "1") == Frames{data(kSyn, 3, "1")});
 }
 
+// go-libp2p, opening streams from several goroutines, sends their SYNs in any order.
+TEST_CASE("the peer's SYNs may overtake each other") {
+    Session session(YamuxRole::listener);
+    for (const std::uint32_t id : {5, 1, 7, 3})
+        session.say(data(kSyn, id, std::to_string(id)));
+    CHECK(session.state.is_reading());
+    for (const std::uint32_t id : {5, 1, 7, 3}) {
+        YamuxStream* const stream = session.state.accept(session.now);
+        REQUIRE(stream != nullptr);
+        CHECK(stream->id == id);
+        CHECK(session.read(*stream) == std::to_string(id));
+    }
+}
+
 TEST_CASE("a stream that was never announced ends in silence") {
     Session session(YamuxRole::dialer);
     session.state.close(session.state.open(session.now));
