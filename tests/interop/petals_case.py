@@ -78,6 +78,8 @@ class PetalsCase:
             report = self.write(answer["prompt"], *peers)
             if report["tokens"] != answer["tokens"]:
                 problems.append(f"{answer['prompt']!r}: {report['tokens']} instead of {answer['tokens']}")
+            # The first token comes with the prompt.
+            report["ms_per_token"] = report["timings"]["completion_seconds"] * 1000 / (TOKENS - 1)
         return problems, report
 
     def stock_client(self, expected, *peers):

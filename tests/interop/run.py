@@ -109,12 +109,17 @@ def run_bench(kwaai, peers, folder):
             except Failed as failure:
                 print(f"  {dialler.name} → {listener.name}: {failure}", flush=True)
                 continue
-            numbers = {name: value for name, value in report.items() if isinstance(value, float)}
+            for what, why in report["failures"].items():
+                print(f"  {dialler.name} → {listener.name}: {what}: {why}", flush=True)
+
+            def show(name, digits, report=report):
+                return f"{report[name]:.{digits}f}" if report.get(name) else "–"
+
             print(
-                f"  {dialler.name:<6} → {listener.name:<6} up {numbers.get('perf_up_mib_s', 0):5.0f}  "
-                f"down {numbers.get('perf_down_mib_s', 0):5.0f}   dial {numbers.get('handshake_ms_min', 0):.2f} "
-                f"{numbers.get('handshake_ms_median', 0):.2f}   first byte {numbers.get('first_byte_ms_min', 0):.2f} "
-                f"{numbers.get('first_byte_ms_median', 0):.2f}",
+                f"  {dialler.name:<6} → {listener.name:<6} "
+                f"up {show('perf_up_mib_s', 0):>5}  down {show('perf_down_mib_s', 0):>5}   "
+                f"dial {show('handshake_ms_min', 2)} {show('handshake_ms_median', 2)}   "
+                f"first byte {show('first_byte_ms_min', 2)} {show('first_byte_ms_median', 2)}",
                 flush=True,
             )
 
