@@ -1,15 +1,27 @@
 """Stock Petals and this project's nodes, with a llama of four blocks: the tokens must be those of plain transformers."""
 
 import json
+import time
 
 from peers import HERE, START_S
 from processes import Failed, Process
 
 PREFIX = "tiny-llama-hf"
 TOKENS = 20
+FAILOVER_TOKENS = 200
+FAILOVER_TRIES = 8
 PROMPTS = ["hello world, the quick", "jumps over the lazy dog hello", "the", "quick brown fox, quick brown dog; over?"]
 SERVER_S = 180  # until a server has loaded its blocks
 CLIENT_S = 180
+
+
+def last_report(output):
+    """The JSON object in what a program printed."""
+    return json.loads([line for line in output.splitlines() if line.startswith("{")][-1])
+
+
+def id_of(peer):
+    return peer.partition("=")[0].rpartition("/")[2]
 
 
 class PetalsCase:
@@ -25,13 +37,13 @@ class PetalsCase:
         command = [str(self.python.folder / "venv/bin/python"), "-B", *program, *map(str, arguments)]
         return Process(name, command, self.folder / f"{name}.log", cwd=self.folder, env=self.python.env())
 
-    def reference(self):
+    def reference(self, count, *prompts):
         """What plain transformers writes after each prompt."""
         sources = HERE / "peers" / "python"
         if not (self.model / "tokenizer.json").exists():
             with self.script("make_tiny_llama", [str(sources / "make_tiny_llama.py")], self.model) as making:
                 making.wait(CLIENT_S)
-        with self.script("greedy", [str(sources / "greedy.py")], self.model, TOKENS, *PROMPTS) as writing:
+        with self.script("greedy", [str(sources / "greedy.py")], self.model, count, *prompts) as writing:
             lines = [line for line in writing.wait(CLIENT_S).splitlines() if line.startswith("[{")]
         return json.loads(lines[-1])
 
@@ -59,17 +71,20 @@ class PetalsCase:
         found = server.wait_for_line(r"/ip4/127\.0\.0\.1/tcp/\d+/p2p/\w+", START_S)
         return found[0]
 
-    def write(self, prompt, *peers):
-        """The tokens of our client, and its whole report."""
-        command = [self.kwaai, "run", str(self.model), "--raw", "--prompt", prompt, "--max-tokens", str(TOKENS)]
+    def client(self, prompt, count, *peers):
+        """Our client at work."""
+        command = [self.kwaai, "run", str(self.model), "--raw", "--prompt", prompt, "--max-tokens", str(count)]
         command += ["--temperature", "0", "--ignore-end", "--json"]
         for peer in peers:
             command += ["--peer", peer]
         if peers:
             command += ["--prefix", PREFIX]
-        with Process("kwaai run", command, self.folder / "kwaai-run.log", cwd=self.folder) as client:
-            output = client.wait(CLIENT_S)
-        return json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+        return Process("kwaai run", command, self.folder / "kwaai-run.log", cwd=self.folder)
+
+    def write(self, prompt, *peers):
+        """The report of our client."""
+        with self.client(prompt, TOKENS, *peers) as client:
+            return last_report(client.wait(CLIENT_S))
 
     def write_all(self, expected, *peers):
         """Problems of our client with all prompts, and the last report."""
@@ -78,6 +93,9 @@ class PetalsCase:
             report = self.write(answer["prompt"], *peers)
             if report["tokens"] != answer["tokens"]:
                 problems.append(f"{answer['prompt']!r}: {report['tokens']} instead of {answer['tokens']}")
+            route = [hop["peer"] for hop in report.get("route", [])]
+            if route != [id_of(peer) for peer in peers]:
+                problems.append(f"the text went through {route}")
             # The first token comes with the prompt.
             report["ms_per_token"] = report["timings"]["completion_seconds"] * 1000 / (TOKENS - 1)
         return problems, report
@@ -88,15 +106,34 @@ class PetalsCase:
         arguments = [self.model, PREFIX, TOKENS, answer["prompt"], *peers]
         with self.script("stock_client", script, *arguments) as client:
             output = client.wait(CLIENT_S)
-        report = json.loads([line for line in output.splitlines() if line.startswith("{")][-1])
+        report = last_report(output)
         problems = []
         if report["tokens"] != answer["tokens"]:
             problems.append(f"{report['tokens']} instead of {answer['tokens']}")
+        problems += [f"{what}: other tokens than they should be" for what in ("batch", "beams") if not report[what + "_ok"]]
         return problems, report
+
+    def fail_over(self, low, high):
+        """A stock server of all blocks is killed amid a text, and two others, of half the blocks each, go on."""
+        answer = self.reference(FAILOVER_TOKENS, PROMPTS[0])[0]
+        for attempt in range(FAILOVER_TRIES):
+            with self.stock_server("victim", "0:4") as victim:
+                # The shortest way, so that the text begins there.
+                peers = [f"{self.address_of(victim)}=0:4", f"{low}=0:2", f"{high}=2:4"]
+                with self.client(answer["prompt"], FAILOVER_TOKENS, *peers) as client:
+                    time.sleep(0.15 * (attempt + 2))
+                    victim.kill()
+                    report = last_report(client.wait(CLIENT_S))
+            if report["tokens"] != answer["tokens"]:
+                return [f"{report['tokens']} instead of {answer['tokens']}"], report
+            has_begun_elsewhere = report["route"][0]["steps"] < FAILOVER_TOKENS - 2
+            if len(report["route"]) == 2 and has_begun_elsewhere:
+                return [], {}
+        return ["no text was being written when its server was killed"], {}
 
     def run(self):
         """Yields (what, problems, note) as it goes."""
-        expected = self.reference()
+        expected = self.reference(TOKENS, *PROMPTS)
         yield self.attempt("kwaai alone", lambda: self.write_all(expected))
         with self.stock_server("stock-0-4", "0:4") as server:
             address = self.address_of(server)
@@ -106,6 +143,9 @@ class PetalsCase:
             yield self.attempt(
                 "kwaai run → Petals 0:2, Petals 2:4",
                 lambda: self.write_all(expected, f"{low}=0:2", f"{high}=2:4"),
+            )
+            yield self.attempt(
+                "kwaai run → Petals 0:4, killed; then 0:2, 2:4", lambda: self.fail_over(low, high)
             )
             with self.our_server("ours-2-4", "2:4") as ours:
                 mine = self.our_address(ours)

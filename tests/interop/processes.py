@@ -69,6 +69,10 @@ class Process:
             raise self.failure(f"ended with {status}")
         return self.text()
 
+    def kill(self):
+        """The whole group at once, as a machine that loses its power."""
+        self._signal(signal.SIGKILL)
+
     def stop(self):
         """The whole group: asked, then killed. What it started may outlive it."""
         self._signal(signal.SIGTERM)

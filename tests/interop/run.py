@@ -28,7 +28,7 @@ class Tally:
         self.skipped = []
 
     def row(self, what, problems, note=""):
-        print(f"  {what:<44} {'FAILED' if problems else 'ok':<8}{note}", flush=True)
+        print(f"  {what:<46} {'FAILED' if problems else 'ok':<8}{note}", flush=True)
         for problem in problems:
             print("      " + problem.replace("\n", "\n      "), flush=True)
         if problems:
@@ -38,7 +38,7 @@ class Tally:
 
     def skip(self, what, why):
         self.skipped.append(what)
-        print(f"  {what:<44} skipped  {why}", flush=True)
+        print(f"  {what:<46} skipped  {why}", flush=True)
 
 
 def problems_of(report, dialler, listener):

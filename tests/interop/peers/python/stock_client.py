@@ -1,7 +1,8 @@
 """A stock Petals client through given servers: stock_client.py MODEL_DIR PREFIX COUNT PROMPT MULTIADDR=A:B..
 
 Servers without a DHT are entered into one that this program starts, in their name; all else is the client's own doing.
-Prints {tokens, seconds, ms_per_token} as JSON.
+Prints {tokens, seconds, ms_per_token, batch_ok, beams_ok} as JSON: a batch of two gave what each gives alone, a beam
+search what plain transformers give.
 """
 
 import json
@@ -16,7 +17,11 @@ from hivemind.moe.client.remote_expert_worker import RemoteExpertWorker
 from hivemind.utils.multiaddr import Multiaddr
 from petals import AutoDistributedModelForCausalLM
 from petals.data_structures import ServerInfo, ServerState
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, LlamaForCausalLM
+
+
+def write_past_the_end(model) -> None:
+    model.generation_config.eos_token_id = model.config.eos_token_id = None
 
 
 async def store(dht, node, records):
@@ -52,7 +57,8 @@ def main() -> None:
     model = AutoDistributedModelForCausalLM.from_pretrained(
         folder, initial_peers=boot, dht_prefix=prefix, torch_dtype=torch.float32, show_route=True, max_retries=2
     )
-    options = dict(do_sample=False, eos_token_id=None, pad_token_id=0)
+    options = dict(do_sample=False, pad_token_id=0)
+    write_past_the_end(model)
     begin = time.perf_counter()
     out = model.generate(ids, max_new_tokens=int(count), **options)
     took = time.perf_counter() - begin
@@ -62,6 +68,15 @@ def main() -> None:
         begin = time.perf_counter()
         model.generate(None, max_new_tokens=50, session=session, **options)
         result["ms_per_token"] = (time.perf_counter() - begin) * 1000 / 50
+    options["max_new_tokens"] = int(count)
+    batch = torch.cat([ids, ids.flip(1)])
+    alone = torch.cat([model.generate(one, **options) for one in batch.split(1)])
+    result["batch_ok"] = torch.equal(model.generate(batch, **options), alone)
+    plain = LlamaForCausalLM.from_pretrained(folder, torch_dtype=torch.float32)
+    write_past_the_end(plain)
+    with torch.inference_mode():
+        expected = plain.generate(ids, num_beams=3, **options)
+    result["beams_ok"] = torch.equal(model.generate(ids, num_beams=3, **options), expected)
     print(json.dumps(result), flush=True)
     os._exit(0)  # the daemons' threads would keep the process
 
