@@ -24,7 +24,12 @@ public:
     /// Cancellation unwinds it.
     virtual Task<void> sleep_until(TimePoint deadline) = 0;
 
-    Task<void> sleep_for(Duration amount) { return sleep_until(now() + amount); }
+    /// Amounts beyond the end of time mean the end of time.
+    Task<void> sleep_for(Duration amount) {
+        const TimePoint begin = now();
+        const bool is_endless = amount > TimePoint::max() - begin;
+        return sleep_until(is_endless ? TimePoint::max() : begin + amount);
+    }
 };
 
 }  // namespace kwaai::io
