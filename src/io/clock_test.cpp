@@ -27,7 +27,7 @@ private:
     mutable io::TimePoint now_{1h};
 };
 
-io::Task<void> sleep(io::Clock& clock, io::Duration amount) {
+io::Task<void> rest(io::Clock& clock, io::Duration amount) {
     co_await clock.sleep_for(amount);
 }
 
@@ -37,9 +37,9 @@ TEST_CASE("sleeping until the end of time survives that time goes on meanwhile")
     MovingClock clock;
     io::Loop loop;
     const io::Duration left = io::TimePoint::max() - clock.now();
-    loop.run(sleep(clock, left));
-    loop.run(sleep(clock, io::Duration::max()));
-    loop.run(sleep(clock, 1s));
+    loop.run(rest(clock, left));
+    loop.run(rest(clock, io::Duration::max()));
+    loop.run(rest(clock, 1s));
     REQUIRE(clock.deadlines.size() == 3);
     CHECK(clock.deadlines[0] == io::TimePoint::max());
     CHECK(clock.deadlines[1] == io::TimePoint::max());

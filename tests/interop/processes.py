@@ -74,14 +74,14 @@ class Process:
         self._signal(signal.SIGKILL)
 
     def stop(self):
-        """The whole group: asked, then killed. What it started may outlive it."""
+        """The whole group: asked, then killed; what it started may outlive it. The exit status."""
         self._signal(signal.SIGTERM)
         try:
             self.process.wait(5)
         except subprocess.TimeoutExpired:
             pass
         self._signal(signal.SIGKILL)
-        self.process.wait()
+        return self.process.wait()
 
     def _signal(self, number):
         try:

@@ -70,7 +70,11 @@ def dial(dialler, listener, key, folder, *more):
         flags = ["--key", key, *more]
         if not listener.sees_half_close and isinstance(dialler, Kwaai):
             flags.append("--ends-last")
-        return json.loads(dialler.dial(folder, address, *flags))
+        report = json.loads(dialler.dial(folder, address, *flags))
+        # A sanitizer speaks when the program ends.
+        if isinstance(listener, Kwaai) and (status := process.stop()) != 0:
+            raise process.failure(f"ended with {status} when it was asked to end")
+        return report
 
 
 def note_of(report):
