@@ -4,24 +4,18 @@
 
 #include "codec/multibase.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::codec;
 
 namespace {
 
-std::string hex(Bytes bytes) {
-    return encode_base(Base::base16, bytes);
-}
+using testing::from_hex;
+using testing::to_hex;
 
 std::string packed(const MsgValue& value) {
-    return hex(encode_msgpack(value));
-}
-
-Buffer from_hex(std::string_view text) {
-    auto bytes = decode_base(Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
+    return to_hex(encode_msgpack(value));
 }
 
 Result<MsgValue> unpacked(std::string_view text, const MsgLimits& limits = {}) {

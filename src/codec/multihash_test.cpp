@@ -4,21 +4,15 @@
 
 #include "codec/multibase.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::codec;
 
 namespace {
 
-Buffer from_hex(std::string_view text) {
-    auto bytes = decode_base(Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
-}
-
-std::string hex(Bytes bytes) {
-    return encode_base(Base::base16, bytes);
-}
+using testing::from_hex;
+using testing::to_hex;
 
 /// The comma-separated columns of a line.
 std::vector<std::string> columns_of(std::string_view line) {
@@ -75,7 +69,7 @@ TEST_CASE("the whole digests of multihash's own table read and are written, cut 
 
 TEST_CASE("an identity multihash holds its bytes") {
     const Buffer bytes = make_multihash(HashCode::identity, as_bytes("key"));
-    CHECK(hex(bytes) == "00036b6579");
+    CHECK(to_hex(bytes) == "00036b6579");
     const auto hash = read_multihash(bytes);
     REQUIRE(hash);
     CHECK(hash->code == HashCode::identity);

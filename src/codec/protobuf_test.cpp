@@ -4,21 +4,15 @@
 
 #include "codec/multibase.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::codec;
 
 namespace {
 
-Buffer from_hex(std::string_view text) {
-    auto bytes = decode_base(Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
-}
-
-std::string hex(Bytes bytes) {
-    return encode_base(Base::base16, bytes);
-}
+using testing::from_hex;
+using testing::to_hex;
 
 /// The single field of a message.
 ProtoField only_field(Bytes message) {
@@ -56,7 +50,7 @@ TEST_CASE("fields are written in the order of the calls") {
     writer.fixed64(3, 1);
     writer.float64(16, 1.5);
     writer.bytes(4, {});
-    CHECK(hex(out) ==
+    CHECK(to_hex(out) ==
           "089601"
           "120774657374696e67"
           "190100000000000000"

@@ -4,17 +4,14 @@
 
 #include "codec/multibase.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::codec;
 
 namespace {
 
-Buffer from_hex(std::string_view text) {
-    auto bytes = decode_base(Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
-}
+using testing::from_hex;
 
 }  // namespace
 

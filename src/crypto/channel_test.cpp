@@ -6,14 +6,17 @@
 #include <doctest/doctest.h>
 
 #include "crypto/aead.hpp"
-#include "crypto/hex_test.hpp"
 #include "crypto/random.hpp"
 #include "crypto/x25519.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::crypto;
 
 namespace {
+
+using testing::from_hex;
+using testing::to_hex;
 
 std::vector<std::byte> sealed(ChaChaPoly& cipher,
                               std::uint64_t nonce,
@@ -36,13 +39,13 @@ TEST_CASE("X25519 agrees as in RFC 7748, section 5.2") {
         x25519(from_hex("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4"),
                from_hex("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c"));
     REQUIRE(shared);
-    CHECK(hex(*shared) == "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
+    CHECK(to_hex(*shared) == "c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
 }
 
 TEST_CASE("the public half of an X25519 secret is RFC 7748's, section 6.1") {
     const X25519Pair pair =
         x25519_pair(from_hex("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb"));
-    CHECK(hex(pair.public_key) ==
+    CHECK(to_hex(pair.public_key) ==
           "de9edb7d7b7dc1b4d35b61c2ece435373f8343c85b78674dadfc7e146f882b4f");
 }
 
@@ -68,10 +71,10 @@ TEST_CASE("a point of small order and a key of another length are malformed") {
 
 TEST_CASE("messages are sealed with Noise's nonces") {
     ChaChaPoly cipher = noise_cipher();
-    CHECK(hex(sealed(cipher, 0, {}, "hello")) == "230247bb1fe59de7e6c327a703765ce954be48cd22");
-    CHECK(hex(sealed(cipher, 1, {}, "")) == "089e3f9f2f7f7aef3f25ecaca786ad21");
+    CHECK(to_hex(sealed(cipher, 0, {}, "hello")) == "230247bb1fe59de7e6c327a703765ce954be48cd22");
+    CHECK(to_hex(sealed(cipher, 1, {}, "")) == "089e3f9f2f7f7aef3f25ecaca786ad21");
     // Made with Python's cryptography.
-    CHECK(hex(sealed(cipher, 0x0102030405060708, as_bytes("more"), "a secret")) ==
+    CHECK(to_hex(sealed(cipher, 0x0102030405060708, as_bytes("more"), "a secret")) ==
           "67f19763d3507863caad8808f74a2bbefb2266fdfc20ce24");
 }
 
@@ -91,7 +94,7 @@ TEST_CASE("sealing in place gives the same bytes") {
     std::vector<std::byte> message(5 + kTagBytes);
     std::memcpy(message.data(), "hello", 5);
     cipher.seal(0, {}, Bytes(message).first(5), message);
-    CHECK(hex(message) == "230247bb1fe59de7e6c327a703765ce954be48cd22");
+    CHECK(to_hex(message) == "230247bb1fe59de7e6c327a703765ce954be48cd22");
 }
 
 TEST_CASE("a changed message, nonce or associated byte is refused and leaves no plain text") {

@@ -2,15 +2,17 @@
 #include <vector>
 
 #include "crypto/der.hpp"
-#include "crypto/hex_test.hpp"
 #include "crypto/key.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::crypto;
 using detail::append_der;
 
 namespace {
+
+using testing::from_hex;
 
 constexpr std::string_view kAlgorithm = "06092a864886f70d0101010500";
 

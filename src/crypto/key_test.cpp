@@ -5,13 +5,16 @@
 #include <vector>
 
 #include "crypto/der.hpp"
-#include "crypto/hex_test.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::crypto;
 
 namespace {
+
+using testing::from_hex;
+using testing::to_hex;
 
 struct KeyVector {
     std::string_view private_key;
@@ -76,8 +79,8 @@ TEST_CASE("the keys of libp2p's specification have its encodings") {
         CAPTURE(vector.public_key);
         const auto key = PrivateKey::from_protobuf(from_hex(vector.private_key));
         REQUIRE(key);
-        CHECK(hex(key->protobuf()) == vector.private_key);
-        CHECK(hex(key->public_key().protobuf()) == vector.public_key);
+        CHECK(to_hex(key->protobuf()) == vector.private_key);
+        CHECK(to_hex(key->public_key().protobuf()) == vector.public_key);
         const auto public_key = PublicKey::from_protobuf(from_hex(vector.public_key));
         REQUIRE(public_key);
         CHECK(*public_key == key->public_key());
@@ -97,8 +100,8 @@ TEST_CASE("Go's keys read, and its signatures verify") {
         const Bytes message = as_bytes("Libp2p is the _best_!");
         const auto key = PrivateKey::from_protobuf(private_bytes);
         REQUIRE(key);
-        CHECK(hex(key->protobuf()) == hex(private_bytes));
-        CHECK(hex(key->public_key().protobuf()) == hex(public_bytes));
+        CHECK(to_hex(key->protobuf()) == to_hex(private_bytes));
+        CHECK(to_hex(key->public_key().protobuf()) == to_hex(public_bytes));
         CHECK(key->public_key().verify(message, signature));
         if (key->public_key().type() == KeyType::rsa) CHECK(key->sign(message) == signature);
     }
@@ -108,10 +111,10 @@ TEST_CASE("an Ed25519 signature is that of RFC 8032, section 7.1") {
     const auto seed = from_hex("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60");
     const PrivateKey key =
         PrivateKey::ed25519_from_seed(std::span<const std::byte, 32>(seed.data(), 32));
-    CHECK(hex(key.public_key().data()) ==
+    CHECK(to_hex(key.public_key().data()) ==
           "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a");
     CHECK(
-        hex(key.sign({})) ==
+        to_hex(key.sign({})) ==
         "e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e065224901555fb8821590a33bacc61e39701c"
         "f9b46bd25bf5f0595bbe24655141438e7a100b");
 }
@@ -158,7 +161,7 @@ TEST_CASE("signatures on the curves have the lower S") {
         for (int i = 0; i < 40; ++i) {
             const std::string message = "message " + std::to_string(i);
             const auto signature = key.sign(as_bytes(message));
-            CHECK(hex(s_of(signature)) <= half_order);
+            CHECK(to_hex(s_of(signature)) <= half_order);
             CHECK(key.public_key().verify(as_bytes(message), signature));
         }
     }
@@ -189,7 +192,7 @@ TEST_CASE("the old form of an Ed25519 key, with the public key twice, reads as t
     const std::string old_form = "08011260" + std::string(key.substr(8)) + std::string(public_key);
     const auto read = PrivateKey::from_protobuf(from_hex(old_form));
     REQUIRE(read);
-    CHECK(hex(read->protobuf()) == key);
+    CHECK(to_hex(read->protobuf()) == key);
     std::string changed = old_form;
     changed.back() ^= 1;
     CHECK(private_error(changed) == Errc::malformed);
@@ -217,7 +220,7 @@ TEST_CASE("a SEC 1 key without its optional fields reads and is written with the
     const std::string scalar = "3e5b1fe9712e6c314942a750bd67485de3c1efe85b1bfb520ae8f9ae3dfa4a4c";
     const auto key = PrivateKey::from_protobuf(from_hex("0803122730250201010420" + scalar));
     REQUIRE(key);
-    CHECK(hex(key->protobuf()) == kVectors[2].private_key);
+    CHECK(to_hex(key->protobuf()) == kVectors[2].private_key);
 }
 
 TEST_CASE("a SEC 1 key with another's point or another curve is refused") {

@@ -7,11 +7,14 @@
 
 #include <doctest/doctest.h>
 
-#include "hivemind/hex_test.hpp"
 #include "p2p/stream.hpp"
+#include "testing/hex.hpp"
 #include "testing/memory_stream.hpp"
 
 namespace kwaai::hivemind {
+
+using testing::from_hex;
+using testing::to_hex;
 
 /// How an end was left, for the other end and the test.
 struct EndState {

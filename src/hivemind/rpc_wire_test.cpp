@@ -9,12 +9,15 @@
 #include <doctest/doctest.h>
 
 #include "codec/varint.hpp"
-#include "hivemind/hex_test.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::hivemind;
 
 namespace {
+
+using testing::from_hex;
+using testing::to_hex;
 
 const std::string kPeer =
     "002408011220000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";

@@ -10,13 +10,16 @@
 #include <doctest/doctest.h>
 
 #include "base/random.hpp"
-#include "hivemind/hex_test.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::hivemind;
 
 namespace {
+
+using testing::from_hex;
+using testing::to_hex;
 
 const std::vector<float> kValues = {1.0f, -2.0f, 0.5f, 3.140625f};
 

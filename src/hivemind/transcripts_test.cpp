@@ -8,17 +8,20 @@
 
 #include "codec/protobuf.hpp"
 #include "codec/varint.hpp"
-#include "hivemind/hex_test.hpp"
 #include "hivemind/rpc_limits.hpp"
 #include "hivemind/rpc_wire.hpp"
 #include "hivemind/tensor_wire.hpp"
 #include "json/document.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::hivemind;
 
 namespace {
+
+using testing::from_hex;
+using testing::to_hex;
 
 struct Exchange {
     std::string set;

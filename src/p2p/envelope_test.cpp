@@ -5,12 +5,15 @@
 #include "codec/multibase.hpp"
 #include "codec/protobuf.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::p2p;
 using codec::Buffer;
 
 namespace {
+
+using testing::from_hex;
 
 // The record below of the key of seed 55…55, in both forms, made with Python's cryptography.
 constexpr std::string_view kGoRecord =
@@ -25,12 +28,6 @@ constexpr std::string_view kRfcRecord =
     "53749f4aaf644470cffbe53a35f732421080e2cfaa061a0a0a08047f000001060fa11a120a10360b6578616d706c65"
     "2e636f6d0601bb2a40c3ef962ad6ee0b72ac06e24e84fce6c69ae1235f56293842e93f31c07dc5c4b46d7b1298022"
     "431f4fc8d58de0be1237e6d59feaa0cdd0e7748f59ce63283ef06";
-
-Buffer from_hex(std::string_view text) {
-    auto bytes = codec::decode_base(codec::Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
-}
 
 crypto::PrivateKey key_of(int seed) {
     std::array<std::byte, 32> bytes;

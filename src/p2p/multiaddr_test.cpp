@@ -4,26 +4,20 @@
 
 #include "codec/multibase.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::p2p;
 
 namespace {
 
+using testing::from_hex;
+using testing::to_hex;
+
 constexpr std::string_view kPeer = "12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
 constexpr std::string_view kOther = "QmYyQSo1c1Ym7orWxLYvCrM2EmxFTANf8wXmmE7DWjhx5N";
 constexpr std::string_view kOnion =
     "/onion3/vww6ybal4bd7szmgncyruucpgfkqahzddi37ktceo3ah7ngmcopnpyyd:1234";
-
-codec::Buffer from_hex(std::string_view text) {
-    auto bytes = codec::decode_base(codec::Base::base16, text);
-    REQUIRE(bytes);
-    return *bytes;
-}
-
-std::string hex(Bytes bytes) {
-    return codec::encode_base(codec::Base::base16, bytes);
-}
 
 Multiaddr parsed(std::string_view text) {
     auto address = Multiaddr::parse(text);
@@ -66,7 +60,7 @@ TEST_CASE("addresses have the bytes of go-multiaddr's tests") {
         {kOnion, "bd03adadec040be047f9658668b11a504f3155001f231a37f54c4476c07fb4cc139ed7e30304d2"}};
     for (const auto& [text, bytes] : vectors) {
         CAPTURE(text);
-        CHECK(hex(parsed(text).bytes()) == bytes);
+        CHECK(to_hex(parsed(text).bytes()) == bytes);
         const auto read = Multiaddr::from_bytes(from_hex(bytes));
         REQUIRE(read);
         CHECK(read->to_text() == text);

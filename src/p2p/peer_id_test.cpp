@@ -6,23 +6,14 @@
 #include "codec/multihash.hpp"
 #include "json/document.hpp"
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 using namespace kwaai;
 using namespace kwaai::p2p;
 
 namespace {
 
-/// In pieces, since a long RSA key is more text than decode_base takes.
-codec::Buffer from_hex(std::string_view text) {
-    codec::Buffer all;
-    do {
-        const auto bytes = codec::decode_base(codec::Base::base16, text.substr(0, 4096));
-        REQUIRE(bytes);
-        codec::append(all, *bytes);
-        text.remove_prefix(std::min<std::size_t>(4096, text.size()));
-    } while (!text.empty());
-    return all;
-}
+using testing::from_hex;
 
 PeerId parsed(std::string_view text) {
     auto peer = PeerId::parse(text);

@@ -5,28 +5,12 @@
 
 #include "codec/buffer.hpp"
 #include "petals/metadata.hpp"
+#include "testing/hex.hpp"
 
 namespace kwaai::petals {
 
-inline codec::Buffer from_hex(std::string_view hex) {
-    const auto digit = [](char c) {
-        return c <= '9' ? c - '0' : c - 'a' + 10;
-    };
-    codec::Buffer bytes;
-    for (std::size_t i = 0; i + 1 < hex.size(); i += 2)
-        bytes.push_back(static_cast<std::byte>(digit(hex[i]) * 16 + digit(hex[i + 1])));
-    return bytes;
-}
-
-inline std::string to_hex(Bytes bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string hex;
-    for (const std::byte byte : bytes) {
-        hex += kDigits[std::to_integer<std::size_t>(byte >> 4)];
-        hex += kDigits[std::to_integer<std::size_t>(byte & std::byte{15})];
-    }
-    return hex;
-}
+using testing::from_hex;
+using testing::to_hex;
 
 inline constexpr const char* kSessionId = "00000000-0000-4000-8000-000000000001";
 inline constexpr const char* kStepId = "00000000-0000-4000-8000-0000000000aa";

@@ -9,9 +9,12 @@
 #include <vector>
 
 #include "testing/fixtures.hpp"
+#include "testing/hex.hpp"
 
 namespace kwaai::tensor {
 namespace {
+
+using testing::from_hex;
 
 std::optional<Dtype> dtype_called(std::string name) {
     for (char& c : name)
@@ -20,13 +23,6 @@ std::optional<Dtype> dtype_called(std::string name) {
         if (to_string(static_cast<Dtype>(i)) == name) return static_cast<Dtype>(i);
     }
     return std::nullopt;
-}
-
-std::vector<std::byte> from_hex(const std::string& text) {
-    std::vector<std::byte> bytes;
-    for (std::size_t i = 0; i + 1 < text.size(); i += 2)
-        bytes.push_back(static_cast<std::byte>(std::stoul(text.substr(i, 2), nullptr, 16)));
-    return bytes;
 }
 
 TEST_CASE("blocks of every type decode to the bits of the reference vectors") {

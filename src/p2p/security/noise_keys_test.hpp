@@ -11,27 +11,12 @@
 #include "crypto/key.hpp"
 #include "p2p/security/noise_state.hpp"
 #include "p2p/security/secure_channel.hpp"
+#include "testing/hex.hpp"
 
 namespace kwaai::p2p {
 
-inline codec::Buffer from_hex(std::string_view hex) {
-    codec::Buffer bytes;
-    constexpr std::size_t kPieceMax = 4096;  // characters that decode_base() takes at once
-    for (; !hex.empty(); hex.remove_prefix(std::min(kPieceMax, hex.size())))
-        codec::append(bytes,
-                      codec::decode_base(codec::Base::base16, hex.substr(0, kPieceMax)).value());
-    return bytes;
-}
-
-inline std::string to_hex(Bytes bytes) {
-    constexpr std::string_view kDigits = "0123456789abcdef";
-    std::string hex;
-    for (const std::byte byte : bytes) {
-        hex += kDigits[std::to_integer<std::size_t>(byte >> 4)];
-        hex += kDigits[std::to_integer<std::size_t>(byte & std::byte{15})];
-    }
-    return hex;
-}
+using testing::from_hex;
+using testing::to_hex;
 
 /// A secret of one byte, 32 times over.
 inline codec::Buffer repeated(int byte) {
