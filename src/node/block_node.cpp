@@ -1,6 +1,7 @@
 #include "node/block_node.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <stop_token>
 #include <utility>
 
@@ -68,6 +69,15 @@ std::vector<p2p::Multiaddr> at_interfaces(const p2p::Multiaddr& address) {
 
 }  // namespace
 
+namespace {
+
+std::uint64_t seconds_since_1970() {
+    const auto now = std::chrono::system_clock::now().time_since_epoch();
+    return static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(now).count());
+}
+
+}  // namespace
+
 // In the order in which each needs those before it.
 struct BlockNode::Parts {
     Parts(io::Loop& the_loop, Identity the_identity, BlockNodeOptions the_options)
@@ -80,6 +90,7 @@ struct BlockNode::Parts {
                {.identity = identity.key(),
                 .agent = "kwaai/" + options.version,
                 .limits = {},
+                .record_sequence = seconds_since_1970(),
                 .random = {}}),
           rpc(host, loop.clock(), hivemind::RpcLimits{}) {}
 

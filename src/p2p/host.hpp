@@ -23,6 +23,10 @@ struct HostOptions {
     crypto::PrivateKey identity;
     std::string agent = "kwaai";
     Limits limits;
+    /// What the numbers of our signed peer records begin with. Peers take a record only where its
+    /// number is higher than the last one's, so that a node whose identity outlives it begins with
+    /// the time.
+    std::uint64_t record_sequence = 1;
     /// Random bytes for Noise's ephemeral keys and nonces; the system's where empty. Simulations
     /// give a seeded one.
     std::function<void(MutableBytes)> random;

@@ -35,7 +35,8 @@ void Host::State::add_own_protocols(Host& host) {
 codec::Buffer Host::State::identify_bytes(const Multiaddr& observed) const {
     IdentifyMessage message;
     message.public_key = codec::to_buffer(options.identity.public_key().protobuf());
-    PeerRecord record{.peer = id, .sequence = handlers_version + 1, .addresses = {}};
+    PeerRecord record{
+        .peer = id, .sequence = options.record_sequence + handlers_version, .addresses = {}};
     for (const Listening& entry : listening) {
         if (entry.address.is_unspecified()) continue;
         message.listen_addresses.push_back(entry.address);

@@ -6,7 +6,10 @@
 
 #include "io/read_exactly.hpp"
 #include "io/task_group.hpp"
+#include "p2p/envelope.hpp"
 #include "p2p/host_world_test.hpp"
+#include "p2p/length_prefixed.hpp"
+#include "p2p/protocol/identify_wire.hpp"
 
 namespace kwaai::p2p {
 namespace {
@@ -25,6 +28,14 @@ io::Task<void> echo(std::unique_ptr<Stream> stream) {
     const Result<> ended = co_await stream->shutdown_write();
     static_cast<void>(ended);
     stream->close();
+}
+
+/// Writes bytes and takes as many back.
+io::Task<Result<>> echo_back(Stream& stream, MutableBytes bytes) {
+    const Bytes sent(bytes);
+    KWAAI_CO_CHECKED(co_await stream.write(sent));
+    Result<> is_read = co_await io::read_exactly(stream, bytes);
+    co_return is_read;
 }
 
 TEST_CASE("a stream of a protocol reaches the handler, and its bytes come back") {
@@ -56,10 +67,7 @@ TEST_CASE(
         auto known = co_await world.host(0).open(*peer, "DHTProtocol.rpc_ping");
         REQUIRE(known.has_value());
         std::array<std::byte, 4> bytes{};
-        const Bytes sent(bytes);
-        const Result<> written = co_await (*known)->write(sent);
-        REQUIRE(written.has_value());
-        const Result<> is_read = co_await io::read_exactly(**known, bytes);
+        const Result<> is_read = co_await echo_back(**known, bytes);
         CHECK(is_read.has_value());
 
         auto unknown = co_await world.host(0).open(*peer, "/nobody/1.0.0");
@@ -84,10 +92,7 @@ TEST_CASE("the first reply byte of a new connection comes after three round trip
         auto stream = co_await world.host(0).open(world.host(1).id(), "/echo/1.0.0");
         REQUIRE(stream.has_value());
         std::array<std::byte, 1> byte{};
-        const Bytes sent(byte);
-        const Result<> written = co_await (*stream)->write(sent);
-        REQUIRE(written.has_value());
-        const Result<> is_read = co_await io::read_exactly(**stream, byte);
+        const Result<> is_read = co_await echo_back(**stream, byte);
         REQUIRE(is_read.has_value());
         const auto time = world.clock().now() - begin;
         CHECK(time >= 300ms);
@@ -125,6 +130,32 @@ TEST_CASE("a new protocol is pushed to connected peers") {
         const auto after = co_await world.host(0).identify(*peer);
         REQUIRE(after.has_value());
         CHECK(std::ranges::find(after->protocols, "Late.method") != after->protocols.end());
+    });
+}
+
+io::Task<PeerRecord> told_record(Host& host, PeerId peer) {
+    auto stream = co_await host.open(std::move(peer), kIdentifyProtocol);
+    REQUIRE(stream.has_value());
+    const auto bytes = co_await read_length_prefixed(**stream, 4096);
+    REQUIRE(bytes.has_value());
+    REQUIRE(bytes->has_value());
+    const auto message = decode_identify(**bytes, Limits());
+    REQUIRE(message.has_value());
+    const auto record = open_peer_record(message->signed_record);
+    REQUIRE(record.has_value());
+    co_return *record;
+}
+
+TEST_CASE("signed records count up from where the node begins, with each new protocol") {
+    run_hosts(2, [](HostWorld& world) -> io::Task<void> {
+        const auto peer = co_await world.host(0).connect(world.address(1));
+        REQUIRE(peer.has_value());
+        const PeerRecord before = co_await told_record(world.host(0), *peer);
+        CHECK(before.peer == *peer);
+        CHECK(before.sequence >= kRecordSequence);
+        world.host(1).handle("Late.method", echo);
+        const PeerRecord after = co_await told_record(world.host(0), *peer);
+        CHECK(after.sequence > before.sequence);
     });
 }
 
@@ -193,10 +224,7 @@ TEST_CASE("disconnecting says goodbye: the peer's streams end, and it may dial a
         auto stream = co_await world.host(0).open(*peer, "/echo/1.0.0");
         REQUIRE(stream.has_value());
         std::array<std::byte, 1> byte{};
-        const Bytes sent(byte);
-        const Result<> written = co_await (*stream)->write(sent);
-        REQUIRE(written.has_value());
-        const Result<> is_read = co_await io::read_exactly(**stream, byte);
+        const Result<> is_read = co_await echo_back(**stream, byte);
         REQUIRE(is_read.has_value());
         world.host(1).disconnect(world.host(0).id());
         const auto end = co_await (*stream)->read_some(byte);
@@ -265,11 +293,8 @@ TEST_CASE("streams beyond the limit are reset, and their places are free again a
                 auto stream = co_await world.host(0).open(*peer, "/echo/1.0.0");
                 REQUIRE(stream.has_value());
                 std::array<std::byte, 1> byte{};
-                const Bytes sent(byte);
-                const Result<> written = co_await (*stream)->write(sent);
-                static_cast<void>(written);
-                const Result<> is_read = co_await io::read_exactly(**stream, byte);
-                if (is_read) ++served;
+                const Result<> is_echoed = co_await echo_back(**stream, byte);
+                if (is_echoed) ++served;
                 streams.push_back(std::move(*stream));
             }
             CHECK(served == 4);

@@ -21,6 +21,8 @@ inline PeerId make_identity(unsigned char number) {
     return PeerId::of(make_key(number).public_key());
 }
 
+inline constexpr std::uint64_t kRecordSequence = 5000;
+
 /// Host i is at 10.0.0.(i+1), listens on port 4001 and calls itself "test-i".
 class HostWorld {
 public:
@@ -37,6 +39,7 @@ public:
             HostOptions options{.identity = keys[i],
                                 .agent = "test-" + std::to_string(i),
                                 .limits = limits,
+                                .record_sequence = kRecordSequence,
                                 .random = random};
             hosts_.push_back(
                 std::make_unique<Host>(network_.host(ip(i)), clock(), std::move(options)));
