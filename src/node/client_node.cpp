@@ -75,7 +75,7 @@ petals::SwarmModelOptions ClientNode::Parts::model_options() const {
     chosen.on_step = options.events.on_step;
     chosen.on_session_event = [on_note =
                                    options.events.on_note](const petals::SessionEvent& event) {
-        if (on_note && !event.text.empty()) on_note(event.text);
+        if (on_note) on_note(event.text);
     };
     return chosen;
 }

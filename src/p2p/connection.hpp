@@ -18,23 +18,19 @@ namespace kwaai::p2p {
 struct Connection {
     Connection(PeerId peer,
                Multiaddr remote_address,
-               bool outbound,
+               bool is_outbound,
                std::unique_ptr<io::Stream> transport,
                const Limits& limits,
                io::Clock& clock)
         : remote(std::move(peer)),
           address(std::move(remote_address)),
-          is_outbound(outbound),
-          opened(clock.now()),
           session(std::move(transport),
-                  outbound ? YamuxRole::dialer : YamuxRole::listener,
+                  is_outbound ? YamuxRole::dialer : YamuxRole::listener,
                   limits,
                   clock) {}
 
     PeerId remote;
     Multiaddr address;  // where it leads, with /p2p
-    bool is_outbound;
-    io::TimePoint opened;
     YamuxSession session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed

@@ -22,14 +22,16 @@ std::string to_text(inference::BlockRange range) {
 
 }  // namespace
 
-const RouteTable::Entry* RouteTable::find(const p2p::PeerId& peer) const {
-    for (const Entry& entry : entries_)
-        if (entry.server.peer == peer) return &entry;
-    return nullptr;
+std::size_t RouteTable::place_of(const p2p::PeerId& peer) const {
+    const auto same = [&](const Entry& entry) {
+        return entry.server.peer == peer;
+    };
+    return static_cast<std::size_t>(std::ranges::find_if(entries_, same) - entries_.begin());
 }
 
 RouteTable::Entry* RouteTable::find(const p2p::PeerId& peer) {
-    return const_cast<Entry*>(std::as_const(*this).find(peer));
+    const std::size_t place = place_of(peer);
+    return place == entries_.size() ? nullptr : &entries_[place];
 }
 
 void RouteTable::set(const KnownServer& server) {
@@ -62,14 +64,14 @@ void RouteTable::answered(const p2p::PeerId& peer, std::optional<io::Duration> t
 }
 
 std::optional<io::Duration> RouteTable::answer_time(const p2p::PeerId& peer) const {
-    const Entry* const entry = find(peer);
-    return entry == nullptr ? std::nullopt : entry->answer;
+    const std::size_t place = place_of(peer);
+    return place == entries_.size() ? std::nullopt : entries_[place].answer;
 }
 
 std::optional<io::TimePoint> RouteTable::avoided_until(const p2p::PeerId& peer) const {
-    const Entry* const entry = find(peer);
-    if (entry == nullptr || entry->failures == 0) return std::nullopt;
-    return entry->avoided_until;
+    const std::size_t place = place_of(peer);
+    if (place == entries_.size() || entries_[place].failures == 0) return std::nullopt;
+    return entries_[place].avoided_until;
 }
 
 std::vector<KnownServer> RouteTable::servers() const {
@@ -82,9 +84,7 @@ std::vector<KnownServer> RouteTable::servers() const {
 bool RouteTable::has_alternative(const p2p::PeerId& peer,
                                  inference::BlockRange range,
                                  io::TimePoint now) const {
-    RouteTable others = *this;
-    others.remove(peer);
-    return others.shortest(range, now, false).has_value();
+    return shortest(range, now, false, &peer).has_value();
 }
 
 // Blocks are a line, so the cheapest way to block b ends with some server's stretch [a, b): the
@@ -92,7 +92,8 @@ bool RouteTable::has_alternative(const p2p::PeerId& peer,
 // at the range's.
 std::optional<std::vector<Hop>> RouteTable::shortest(inference::BlockRange range,
                                                      io::TimePoint now,
-                                                     bool takes_avoided) const {
+                                                     bool takes_avoided,
+                                                     const p2p::PeerId* without) const {
     struct Way {
         io::Duration cost = io::Duration::max();
         const Entry* by = nullptr;
@@ -107,6 +108,7 @@ std::optional<std::vector<Hop>> RouteTable::shortest(inference::BlockRange range
         for (const Entry& entry : entries_) {
             const bool is_avoided = entry.failures > 0 && entry.avoided_until > now;
             if (is_avoided && !takes_avoided) continue;
+            if (without != nullptr && entry.server.peer == *without) continue;
             if (entry.server.range.begin > begin || entry.server.range.end <= begin) continue;
             const std::uint32_t end = std::min(entry.server.range.end, range.end);
             const io::Duration cost = so_far + entry.answer.value_or(kUnknownAnswer) +
@@ -129,8 +131,8 @@ std::optional<std::vector<Hop>> RouteTable::shortest(inference::BlockRange range
 Result<std::vector<Hop>> RouteTable::choose(inference::BlockRange range,
                                             io::TimePoint now,
                                             bool takes_avoided) const {
-    auto hops = shortest(range, now, false);
-    if (!hops && takes_avoided) hops = shortest(range, now, true);
+    auto hops = shortest(range, now, false, nullptr);
+    if (!hops && takes_avoided) hops = shortest(range, now, true, nullptr);
     if (hops) return std::move(*hops);
     return fail(Errc::unavailable, describe_gap(range, now));
 }

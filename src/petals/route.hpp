@@ -26,7 +26,7 @@ struct Hop {
     inference::BlockRange range;  // within the server's
 };
 
-/// Servers, what they cost, and who is avoided for now. Pure: `now` is passed in. At most
+/// Servers, what they cost, and who is avoided at present. Pure: `now` is passed in. At most
 /// kServersMax servers.
 class RouteTable {
 public:
@@ -71,11 +71,14 @@ private:
         std::string last_failure;
     };
 
-    [[nodiscard]] const Entry* find(const p2p::PeerId& peer) const;
+    /// The place of the peer's entry; the end where it is not known.
+    [[nodiscard]] std::size_t place_of(const p2p::PeerId& peer) const;
     [[nodiscard]] Entry* find(const p2p::PeerId& peer);
+    /// @param without a peer that is left out; null: nobody
     [[nodiscard]] std::optional<std::vector<Hop>> shortest(inference::BlockRange range,
                                                            io::TimePoint now,
-                                                           bool takes_avoided) const;
+                                                           bool takes_avoided,
+                                                           const p2p::PeerId* without) const;
     [[nodiscard]] std::string describe_gap(inference::BlockRange range, io::TimePoint now) const;
 
     std::vector<Entry> entries_;  // in the order they became known: ties go to the first

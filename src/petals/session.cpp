@@ -77,7 +77,6 @@ Result<> InferenceSession::plan() {
               parts_.routes.choose({0, parts_.block_count}, parts_.clock.now(), true));
     for (Hop& hop : hops)
         stretches_.push_back({.hop = std::move(hop)});
-    tell(SessionEvent::Kind::routed, "");
     return {};
 }
 
@@ -169,7 +168,7 @@ io::Task<Result<>> InferenceSession::replace(std::size_t index, Error why) {
                                hop.server.peer.short_text() + ": " + why.context);
         const io::Duration pause =
             std::min<io::Duration>(kPauseFirst * (1U << std::min(failures_ - 1, 8U)), kPauseMax);
-        tell(SessionEvent::Kind::failed_over,
+        tell(SessionEvent::Kind::waiting,
              hop.server.peer.short_text() + " failed (" + why.context +
                  ") and nobody else serves " + blocks_text(hop.range) + "; trying again in " +
                  milliseconds_text(pause));

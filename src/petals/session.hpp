@@ -26,9 +26,12 @@ struct SessionLimits {
 
 /// What the user may want to know.
 struct SessionEvent {
-    enum class Kind : std::uint8_t { routed, failed_over, recomputed };
+    enum class Kind : std::uint8_t {
+        failed_over,  // others compute a stretch again
+        waiting,      // nobody can: the same server is tried again
+    };
     Kind kind;
-    std::string text;
+    std::string text;  // a sentence
 };
 
 /// Sends rows through all blocks of the model and keeps, for each stretch of blocks, every row that
