@@ -118,5 +118,48 @@ TEST_CASE("whatever fails, whenever, the text stays the same") {
     CHECK(failovers >= count / 4);  // half of the victims are in the route
 }
 
+// Rows of `count` tokens through the session, some of them at a time.
+io::Task<std::vector<float>> step_through(petals::InferenceSession& session,
+                                          const engine::ModelEnds& ends,
+                                          std::span<const inference::TokenId> tokens) {
+    auto rows = co_await session.step(ends.embed(tokens));
+    REQUIRE(rows.has_value());
+    co_return std::move(*rows);
+}
+
+TEST_CASE("what is taken back and written anew gives the rows of a fresh text, also on a twin") {
+    KWAAI_FIXTURE(path, "models/stories260K.gguf");
+    SharedModel model(path);
+    SwarmWorld world(model, 3, kTwins);
+    world.run([&model](SwarmWorld& swarm) -> io::Task<void> {
+        const auto tokens =
+            swarm.model().tokenizer().encode("Once upon a time there was a dog", {.add_bos = true});
+        const std::span<const inference::TokenId> all(tokens);
+        REQUIRE(tokens.size() > 6);
+        const petals::InferenceSession::Parts parts{.host = swarm.client(),
+                                                    .clock = swarm.clock(),
+                                                    .routes = swarm.swarm().routes(),
+                                                    .block_count = model.ends->config().block_count,
+                                                    .hidden = model.ends->config().hidden,
+                                                    .max_length = 64,
+                                                    .limits = {},
+                                                    .on_event = {}};
+        petals::InferenceSession fresh(parts);
+        const auto expected = co_await step_through(fresh, *model.ends, all);
+        for (const bool crashes : {false, true}) {
+            CAPTURE(crashes);
+            petals::InferenceSession session(parts);
+            const auto first = co_await step_through(session, *model.ends, all.first(6));
+            static_cast<void>(first);
+            session.truncate(3);
+            CHECK(session.length() == 3);
+            if (crashes) swarm.network().crash(SwarmWorld::ip(1));
+            const auto rest = co_await step_through(session, *model.ends, all.subspan(3));
+            CHECK(session.length() == tokens.size());
+            CHECK(std::equal(rest.begin(), rest.end(), expected.end() - std::ssize(rest)));
+        }
+    });
+}
+
 }  // namespace
 }  // namespace kwaai::sim
