@@ -1,6 +1,5 @@
 #include "inference/block.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -172,10 +171,7 @@ void BlockRunner::project(std::span<const tensor::Product> products,
                           const float* x,
                           std::size_t stride,
                           std::size_t k) {
-    const std::size_t rows = batch_.rows.size();
-    const bool quantise = std::ranges::any_of(
-        products, [](const auto& p) { return !kernels::is_float(p.weights->format()); });
-    work_.activations_.set(x, stride, rows, k, quantise, work_.executor_, work_.isa_);
+    work_.activations_.set(x, stride, batch_.rows.size(), k);
     tensor::multiply(products, work_.activations_, work_.executor_, work_.isa_);
 }
 

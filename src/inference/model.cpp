@@ -158,13 +158,7 @@ void Ends::head(const float* hidden,
                      config_.rms_epsilon,
                      static_cast<int>(config_.hidden),
                      normed_.data() + row * config_.hidden);
-    activations_.set(normed_.data(),
-                     config_.hidden,
-                     rows,
-                     config_.hidden,
-                     !kernels::is_float(head_->format()),
-                     workspace.executor(),
-                     isa);
+    activations_.set(normed_.data(), config_.hidden, rows, config_.hidden);
     const tensor::Product product{head_.get(), logits, logits_stride()};
     tensor::multiply({&product, 1}, activations_, workspace.executor(), isa);
 }

@@ -24,6 +24,11 @@ KWAAI_INLINE Lanes load_at(const float* x, int i, int n) {
     return n - i >= 16 ? Lanes::load(x + i) : Lanes::load_first(x + i, n - i);
 }
 
+// The same, and zeros where i is past n.
+KWAAI_INLINE Lanes load_padded(const float* x, int i, int n) {
+    return i < n ? load_at(x, i, n) : Lanes::all(0.0f);
+}
+
 KWAAI_INLINE void store_at(float* y, int i, int n, Lanes v) {
     if (n - i >= 16) return Lanes::store(y + i, v);
     Lanes::store_first(y + i, n - i, v);
@@ -33,10 +38,16 @@ KWAAI_INLINE Lanes finite(Lanes v) {
     return Lanes::keep_at_most(Lanes::absolute(v), __FLT_MAX__, v);
 }
 
-KWAAI_INLINE void quantise_block(Lanes a, Lanes b, Act& out) {
+KWAAI_INLINE float largest_of(const float* x, int first, int last) {
+    Lanes top = Lanes::all(0.0f);
+    for (int i = first; i < last; i += 16)
+        top = Lanes::max(top, Lanes::absolute(finite(load_at(x, i, last))));
+    return Lanes::largest(top);
+}
+
+KWAAI_INLINE void quantise_block(Lanes a, Lanes b, float top, Act& out) {
     a = finite(a);
     b = finite(b);
-    const float top = Lanes::largest(Lanes::max(Lanes::absolute(a), Lanes::absolute(b)));
     const Lanes inverse = Lanes::all(top > 0x1p-100f ? 127.0f / top : 0.0f);
     const Lanes magic = Lanes::all(12582912.0f);  // adding it rounds to an integer, ties to even
     const std::int32_t first = Lanes::store_codes(out.q, a * inverse + magic);
@@ -90,14 +101,12 @@ void multiply_float(Format format, const void* panel, int k, const FloatTile& t)
     multiply_tile<kTileRows>(static_cast<const float*>(panel), k, t);
 }
 
-void quantise(const float* x, int k, Act* out, std::size_t out_stride) {
-    int i = 0;
-    for (; i + kBlock <= k; i += kBlock, out += out_stride)
-        quantise_block(Lanes::load(x + i), Lanes::load(x + i + 16), *out);
-    if (i < k) {
-        const Lanes rest =
-            k - i > 16 ? Lanes::load_first(x + i + 16, k - i - 16) : Lanes::all(0.0f);
-        quantise_block(load_at(x, i, k), rest, *out);
+void quantise(const float* x, int k, int group, Act* out, std::size_t out_stride) {
+    for (int first = 0; first < k; first += group) {
+        const int last = k - first < group ? k : first + group;
+        const float top = largest_of(x, first, last);
+        for (int i = first; i < last; i += kBlock, out += out_stride)
+            quantise_block(load_at(x, i, k), load_padded(x, i + 16, k), top, *out);
     }
 }
 

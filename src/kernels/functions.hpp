@@ -16,7 +16,7 @@
     void widen(Format, const void* panel, int records, Wide*);                              \
     void multiply_wide(Format, const Wide*, int blocks, const Tile&, bool resume);          \
     void multiply_float(Format, const void* panel, int k, const FloatTile&);                \
-    void quantise(const float* x, int k, Act* out, std::size_t out_stride);                 \
+    void quantise(const float* x, int k, int group, Act* out, std::size_t out_stride);      \
     void attend(const Attention&);                                                          \
     void rms_norm(const float* x, const float* weight, float epsilon, int n, float* y);     \
     void rope(float* x, const float* cosine, const float* sine, int pairs, RopeLayout);     \

@@ -25,8 +25,9 @@ struct Isa {
     // F16 and F32 weights, activations unquantised: k ascending, multiply then add.
     void (*multiply_float)(Format, const void* panel, int k, const FloatTile&);
 
-    // x [k] f32 -> ceil(k / 32) blocks at out[block * out_stride]; k is padded with zeros.
-    void (*quantise)(const float* x, int k, Act* out, std::size_t out_stride);
+    // x [k] f32 -> ceil(k / 32) blocks at out[block * out_stride]; k is padded with zeros. `group`
+    // values share a scale: kBlock or kSuperBlock.
+    void (*quantise)(const float* x, int k, int group, Act* out, std::size_t out_stride);
     void (*attend)(const Attention&);
 
     // y[i] = x[i] * (1 / sqrt(mean(x^2) + epsilon)) * weight[i]; the mean over 16 lane partials
@@ -58,6 +59,6 @@ const Isa* by_name(const char* name);
 
 /// Changes whenever any result of any kernel changes; peers compare it before they trust equality
 /// of bits.
-inline constexpr std::uint32_t kArithmeticId = 1;
+inline constexpr std::uint32_t kArithmeticId = 2;
 
 }  // namespace kwaai::kernels

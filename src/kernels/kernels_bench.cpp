@@ -147,12 +147,12 @@ void plain_read(benchmark::State& state) {
         static_cast<double>(state.iterations()) * kMemoryBytes * 1e-9, benchmark::Counter::kIsRate);
 }
 
-void quantise_row(benchmark::State& state, const Isa* isa) {
+void quantise_row(benchmark::State& state, const Isa* isa, int group) {
     TestRandom random(4);
     const auto x = random.values(kK);
     std::vector<Act> acts(kK / kBlock);
     for (auto _ : state) {
-        isa->quantise(x.data(), kK, acts.data(), 1);
+        isa->quantise(x.data(), kK, group, acts.data(), 1);
         benchmark::DoNotOptimize(acts.data());
     }
     state.SetBytesProcessed(state.iterations() * kK * static_cast<std::int64_t>(sizeof(float)));
@@ -202,7 +202,11 @@ const bool kRegistered = [] {
                 benchmark::RegisterBenchmark(
                     ("wide_product/" + path).c_str(), wide_product, isa, format);
         }
-        benchmark::RegisterBenchmark(("quantise/" + name).c_str(), quantise_row, isa);
+        for (const int group : {kBlock, kSuperBlock})
+            benchmark::RegisterBenchmark(("quantise/" + name + "/" + std::to_string(group)).c_str(),
+                                         quantise_row,
+                                         isa,
+                                         group);
         for (const int dim : {64, 128}) {
             const std::string path = "attention/" + name + "/dim:" + std::to_string(dim);
             benchmark::RegisterBenchmark(path.c_str(), attention, isa, dim)

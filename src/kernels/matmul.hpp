@@ -13,7 +13,8 @@
 namespace kwaai::kernels {
 
 inline constexpr int kPanelRows = 16;
-inline constexpr int kBlock = 32;        // k values that share an activation scale
+inline constexpr int kBlock = 32;        // k values of an Act
+inline constexpr int kSuperBlock = 256;  // k values of a block of the K-quants
 inline constexpr int kWideChunk = 64;    // blocks of a panel that are widened at a time
 inline constexpr int kWideRowsMin = 32;  // rows from which widening pays
 

@@ -117,6 +117,7 @@ public:
             Act* tile = acts_.data() + static_cast<std::size_t>(first * blocks_);
             isa.quantise(x + static_cast<std::size_t>(row) * static_cast<std::size_t>(k),
                          k,
+                         kBlock,
                          tile + (row - first),
                          static_cast<std::size_t>(rows_from(first)));
         }

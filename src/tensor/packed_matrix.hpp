@@ -52,6 +52,10 @@ public:
 
     [[nodiscard]] kernels::Format format() const { return format_; }
 
+    /// Activations that share a scale in products with these weights: as many as a block of the
+    /// file's type has; 1 where activations are not quantised.
+    [[nodiscard]] std::size_t activation_group() const { return block_values(dtype_); }
+
     [[nodiscard]] std::size_t size_bytes() const { return buffer_.size(); }
 
     /// Records of a panel.
@@ -77,19 +81,14 @@ private:
     Dtype dtype_ = Dtype::f32;
 };
 
-/// Rows of activations [rows, k], ready for products: as given, and quantised where a product needs
-/// it.
+/// Rows of activations [rows, k]: as given, and quantised as the last product needed them.
 class ActivationRows {
 public:
-    /// Prepares for x [rows][stride >= k], which must stay until the products are done. Quantises
-    /// in parallel when `quantise`; reuses its memory.
-    void set(const float* x,
-             std::size_t stride,
-             std::size_t rows,
-             std::size_t k,
-             bool quantise,
-             Executor& executor,
-             const kernels::Isa& isa);
+    /// Takes x [rows][stride >= k], which must stay until the products are done.
+    void set(const float* x, std::size_t stride, std::size_t rows, std::size_t k);
+
+    /// Quantises, in parallel, with a scale per `group` values; reuses its memory.
+    void quantise(std::size_t group, Executor& executor, const kernels::Isa& isa);
 
     [[nodiscard]] std::size_t rows() const { return rows_; }
 
@@ -100,19 +99,11 @@ public:
 
     [[nodiscard]] std::size_t blocks() const { return blocks_; }
 
-    [[nodiscard]] bool is_quantised() const { return acts_ != nullptr; }
-
     /// Scratch of `worker` < workers(): kWideChunk blocks of an unpacked panel; null below
     /// kWideRowsMin rows.
     [[nodiscard]] kernels::Wide* wide(unsigned worker) const {
         return wide_ == nullptr ? nullptr : wide_ + std::size_t{worker} * kernels::kWideChunk;
     }
-
-    /// Workers of the executor that `set` was given; products may use no more.
-    [[nodiscard]] unsigned workers() const { return workers_; }
-
-    /// Rows of a tile of the instruction set that `set` was given; products must use the same.
-    [[nodiscard]] int tile_rows() const { return tile_rows_; }
 
     [[nodiscard]] const float* x() const { return x_; }
 
@@ -122,8 +113,6 @@ private:
     std::vector<std::byte> memory_;
     kernels::Act* acts_ = nullptr;
     kernels::Wide* wide_ = nullptr;
-    unsigned workers_ = 0;  // that have scratch
-    int tile_rows_ = 0;
     const float* x_ = nullptr;
     std::size_t stride_ = 0;
     std::size_t rows_ = 0;
@@ -138,11 +127,11 @@ struct Product {
     std::size_t out_stride;
 };
 
-/// All products of the same activations in one parallel loop. Outputs are written in whole panels:
-/// out needs room for rows rounded up to 16. Bits do not depend on the executor, the ISA or the
-/// number of activation rows.
+/// All products of the same activations, in one parallel loop for those that quantise them alike.
+/// Outputs are written in whole panels: out needs room for rows rounded up to 16. Bits do not
+/// depend on the executor, the ISA, the number of activation rows or the other products.
 void multiply(std::span<const Product> products,
-              const ActivationRows& x,
+              ActivationRows& x,
               Executor& executor,
               const kernels::Isa& isa);
 

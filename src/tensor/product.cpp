@@ -13,11 +13,11 @@ using kernels::Act;
 using kernels::Format;
 using kernels::kBlock;
 using kernels::kPanelRows;
+using kernels::kSuperBlock;
 using kernels::kWideChunk;
 using kernels::Wide;
 
 constexpr std::size_t kRowBlock = 128;       // rows whose quantised activations fit the L2 cache
-constexpr std::size_t kBlocksOfRecord = 8;   // of the longest record, 256 k
 constexpr std::size_t kTasksPerWorker = 8;   // so that the last one to finish is not late
 constexpr std::size_t kTaskWork = 64 << 10;  // bytes of weights times tiles: a few microseconds
 constexpr std::size_t kSerialValues = 16 << 10;  // activations quantised faster than handed out
@@ -115,89 +115,36 @@ private:
 
 // Panels of a task: few enough that every worker gets several tasks, many enough that handing one
 // out costs nothing.
-std::size_t panels_per_task(std::span<const Product> products,
+std::size_t panels_per_task(std::size_t bytes,
                             std::size_t panels,
                             std::size_t tiles,
                             unsigned workers) {
-    std::size_t bytes = 0;
-    for (const Product& product : products)
-        bytes += product.weights->size_bytes();
     const std::size_t panel_work = std::max<std::size_t>(1, bytes / panels * tiles);
     const std::size_t enough = std::max<std::size_t>(1, kTaskWork / panel_work);
     return std::max(enough, panels / (workers * kTasksPerWorker));
 }
 
-}  // namespace
-
-void ActivationRows::set(const float* x,
-                         std::size_t stride,
-                         std::size_t rows,
-                         std::size_t k,
-                         bool quantise,
-                         Executor& executor,
-                         const kernels::Isa& isa) {
-    x_ = x;
-    stride_ = stride;
-    rows_ = rows;
-    k_ = k;
-    blocks_ = round_up(k, kBlocksOfRecord * kBlock) / kBlock;
-    acts_ = nullptr;
-    wide_ = nullptr;
-    if (!quantise || rows == 0) return;
-
-    workers_ = executor.worker_count();
-    tile_rows_ = isa.tile_rows_max;
-    const std::size_t act_bytes = rows * blocks_ * sizeof(Act);
-    const std::size_t wide_bytes = rows < static_cast<std::size_t>(kernels::kWideRowsMin)
-                                       ? 0
-                                       : workers_ * kWideChunk * sizeof(Wide);
-    constexpr std::size_t kAlignment = 64;
-    if (memory_.size() < act_bytes + wide_bytes + kAlignment)
-        memory_.resize(act_bytes + wide_bytes + kAlignment);
-    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-    std::byte* aligned = memory_.data() + (round_up(address, kAlignment) - address);
-    acts_ = reinterpret_cast<Act*>(aligned);
-    if (wide_bytes != 0) wide_ = reinterpret_cast<Wide*>(aligned + act_bytes);
-
-    const auto tile_rows = static_cast<std::size_t>(isa.tile_rows_max);
-    const std::size_t blocks_used = round_up(k, std::size_t{kBlock}) / kBlock;
-    const auto quantise_tile = [&](std::size_t index, unsigned) {
-        const std::size_t first = index * tile_rows;
-        const std::size_t count = std::min(tile_rows, rows - first);
-        Act* tile = acts_ + first * blocks_;
-        for (std::size_t m = 0; m < count; ++m)
-            isa.quantise(x + (first + m) * stride, static_cast<int>(k), tile + m, count);
-        std::fill(tile + blocks_used * count, tile + blocks_ * count, Act{});
+// The products whose activations share a scale per `group` values.
+void multiply_group(std::size_t group,
+                    std::span<const Product> products,
+                    ActivationRows& x,
+                    Executor& executor,
+                    const kernels::Isa& isa) {
+    const auto belongs = [&](const Product& product) {
+        return product.weights->activation_group() == group;
     };
-    const std::size_t tiles = (rows + tile_rows - 1) / tile_rows;
-    if (rows * k <= kSerialValues) {
-        for (std::size_t index = 0; index < tiles; ++index)
-            quantise_tile(index, 0);
-        return;
-    }
-    executor.run(tiles, quantise_tile);
-}
-
-void multiply(std::span<const Product> products,
-              const ActivationRows& x,
-              Executor& executor,
-              const kernels::Isa& isa) {
     std::size_t panels = 0;
+    std::size_t bytes = 0;
     for (const Product& product : products) {
-        const PackedMatrix& weights = *product.weights;
-        KWAAI_CHECK(weights.k() == x.k(), "weights [rows, k] meet activations [rows, k]");
-        KWAAI_CHECK(kernels::is_float(weights.format()) || x.rows() == 0 || x.is_quantised(),
-                    "quantised weights need quantised activations");
-        panels += weights.panels();
+        if (!belongs(product)) continue;
+        panels += product.weights->panels();
+        bytes += product.weights->size_bytes();
     }
-    KWAAI_CHECK(x.wide(0) == nullptr || executor.worker_count() <= x.workers(),
-                "products use the executor that the activations were prepared for");
-    KWAAI_CHECK(!x.is_quantised() || x.tile_rows() == isa.tile_rows_max,
-                "products use the instruction set that the activations were prepared for");
-    if (panels == 0 || x.rows() == 0) return;
+    if (panels == 0) return;
+    if (group > 1) x.quantise(group, executor, isa);
     const std::size_t tiles =
         (x.rows() + static_cast<std::size_t>(isa.tile_rows_max) - 1) / isa.tile_rows_max;
-    const std::size_t step = panels_per_task(products, panels, tiles, executor.worker_count());
+    const std::size_t step = panels_per_task(bytes, panels, tiles, executor.worker_count());
     const Multiplier multiplier(x, isa);
 
     executor.run((panels + step - 1) / step, [&](std::size_t task, unsigned worker) {
@@ -206,7 +153,7 @@ void multiply(std::span<const Product> products,
             std::size_t skip = task * step;  // panels before this task's
             std::size_t left = std::min(step, panels - skip);
             for (const Product& product : products) {
-                const std::size_t here = product.weights->panels();
+                const std::size_t here = belongs(product) ? product.weights->panels() : 0;
                 if (skip >= here) {
                     skip -= here;
                     continue;
@@ -222,6 +169,63 @@ void multiply(std::span<const Product> products,
             }
         }
     });
+}
+
+}  // namespace
+
+void ActivationRows::set(const float* x, std::size_t stride, std::size_t rows, std::size_t k) {
+    x_ = x;
+    stride_ = stride;
+    rows_ = rows;
+    k_ = k;
+    blocks_ = round_up(k, std::size_t{kSuperBlock}) / kBlock;
+}
+
+void ActivationRows::quantise(std::size_t group, Executor& executor, const kernels::Isa& isa) {
+    const std::size_t act_bytes = rows_ * blocks_ * sizeof(Act);
+    const std::size_t wide_bytes = rows_ < static_cast<std::size_t>(kernels::kWideRowsMin)
+                                       ? 0
+                                       : executor.worker_count() * kWideChunk * sizeof(Wide);
+    constexpr std::size_t kAlignment = 64;
+    if (memory_.size() < act_bytes + wide_bytes + kAlignment)
+        memory_.resize(act_bytes + wide_bytes + kAlignment);
+    const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
+    std::byte* aligned = memory_.data() + (round_up(address, kAlignment) - address);
+    acts_ = reinterpret_cast<Act*>(aligned);
+    wide_ = wide_bytes == 0 ? nullptr : reinterpret_cast<Wide*>(aligned + act_bytes);
+
+    const auto tile_rows = static_cast<std::size_t>(isa.tile_rows_max);
+    const std::size_t blocks_used = round_up(k_, std::size_t{kBlock}) / kBlock;
+    const auto quantise_tile = [&](std::size_t index, unsigned) {
+        const std::size_t first = index * tile_rows;
+        const std::size_t count = std::min(tile_rows, rows_ - first);
+        Act* tile = acts_ + first * blocks_;
+        for (std::size_t m = 0; m < count; ++m)
+            isa.quantise(x_ + (first + m) * stride_,
+                         static_cast<int>(k_),
+                         static_cast<int>(group),
+                         tile + m,
+                         count);
+        std::fill(tile + blocks_used * count, tile + blocks_ * count, Act{});
+    };
+    const std::size_t tiles = (rows_ + tile_rows - 1) / tile_rows;
+    if (rows_ * k_ <= kSerialValues) {
+        for (std::size_t index = 0; index < tiles; ++index)
+            quantise_tile(index, 0);
+        return;
+    }
+    executor.run(tiles, quantise_tile);
+}
+
+void multiply(std::span<const Product> products,
+              ActivationRows& x,
+              Executor& executor,
+              const kernels::Isa& isa) {
+    for (const Product& product : products)
+        KWAAI_CHECK(product.weights->k() == x.k(), "weights [rows, k] meet activations [rows, k]");
+    if (x.rows() == 0) return;
+    for (const int group : {1, kBlock, kSuperBlock})
+        multiply_group(static_cast<std::size_t>(group), products, x, executor, isa);
 }
 
 }  // namespace kwaai::tensor

@@ -32,7 +32,7 @@ void product(benchmark::State& state, Dtype dtype) {
     SerialExecutor serial;
     ActivationRows activations;
     for (auto _ : state) {
-        activations.set(x.data(), kK, rows, kK, true, serial, kernels::best());
+        activations.set(x.data(), kK, rows, kK);
         const Product one{&weights, out.data(), kRows};
         multiply({&one, 1}, activations, serial, kernels::best());
         benchmark::DoNotOptimize(out.data());

@@ -35,7 +35,7 @@ std::vector<float> multiply_one(const PackedMatrix& weights,
     const std::size_t stride = columns + 5;
     std::vector<float> out(rows * stride, -3.0f);
     ActivationRows activations;
-    activations.set(x.data(), k, rows, k, true, executor, isa);
+    activations.set(x.data(), k, rows, k);
     const Product product{&weights, out.data(), stride};
     multiply({&product, 1}, activations, executor, isa);
     std::vector<float> result;
@@ -121,7 +121,7 @@ TEST_CASE("several products of the same activations run together") {
         for (std::size_t i = 0; i < matrices.size(); ++i)
             products.push_back({&matrices[i], out[i].data(), matrices[i].panels() * 16});
         ActivationRows activations;
-        activations.set(x.data(), kK, rows, kK, true, backward, isa);
+        activations.set(x.data(), kK, rows, kK);
         multiply(products, activations, backward, isa);
         for (std::size_t i = 0; i < matrices.size(); ++i) {
             const auto want = multiply_one(matrices[i], x, rows, serial, isa);
@@ -144,7 +144,7 @@ TEST_CASE("activations are reused for fewer and for more rows") {
     ActivationRows reused;
     for (const std::size_t rows : {2u, 64u, 1u, 40u}) {
         std::vector<float> out(rows * 16);
-        reused.set(x.data(), kK, rows, kK, true, serial, isa);
+        reused.set(x.data(), kK, rows, kK);
         CHECK(reused.rows() == rows);
         const Product product{&weights, out.data(), 16};
         multiply({&product, 1}, reused, serial, isa);
