@@ -19,8 +19,9 @@ std::size_t padded(std::size_t n) {
 }
 
 float* aligned(std::vector<float>& memory) {
-    auto address = reinterpret_cast<std::uintptr_t>(memory.data());
-    return reinterpret_cast<float*>(round_up(address, std::uintptr_t{64}));
+    const auto address = reinterpret_cast<std::uintptr_t>(memory.data());
+    const std::uintptr_t gap = round_up(address, std::uintptr_t{64}) - address;
+    return memory.data() + gap / sizeof(float);
 }
 
 // log2(e) / sqrt(head_dim): scores are exponents of two.

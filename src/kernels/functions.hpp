@@ -35,9 +35,9 @@ inline constexpr int kAvx512TileRows = 8;  // 4 loses 3 %, 12 and 16 gain nothin
 inline constexpr int kAttentionWideRowsMin = 12;  // rows from which converting a chunk pays
 
 /// A number of rows as a type.
-template <int N>
+template <int kCount>
 struct Rows {
-    static constexpr int kRows = N;
+    static constexpr int kRows = kCount;
 };
 
 KWAAI_DECLARE_KERNELS(scalar)

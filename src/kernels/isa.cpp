@@ -52,7 +52,9 @@ bool same(const char* a, const char* b) {
 
 const Isa& choose() {
 #if !defined(__wasm__)
-    if (const char* wanted = std::getenv("KWAAI_ISA")) {
+    const char* wanted =
+        std::getenv("KWAAI_ISA");  // NOLINT(concurrency-mt-unsafe): nobody writes it
+    if (wanted != nullptr) {
         if (const Isa* isa = by_name(wanted)) return *isa;
     }
 #endif

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 
+from delay import DelayedPort
 from peers import Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
@@ -20,6 +21,7 @@ KEYS = ["ed25519", "rsa"]
 ECHO_MIB = 10
 PINGS = 5
 STREAMS = 50
+DELAY_S = 0.025  # each way
 
 
 class Tally:
@@ -128,6 +130,29 @@ def run_bench(kwaai, peers, folder):
             )
 
 
+def round_trips(dialler, listener, folder):
+    """From a dial to the first byte of an answer, in round trips. The delay begins behind TCP's own handshake, which is one more."""
+    process, address = listener.listen(folder, "ed25519")
+    with process:
+        port = address.split("/tcp/")[1].split("/")[0]
+        with DelayedPort(int(port), DELAY_S) as late:
+            through = address.replace(f"/tcp/{port}", f"/tcp/{late}")
+            report = json.loads(dialler.dial(folder, through, "--first-bytes", "10"))
+    return 1 + report["first_byte_ms_min"] / (2000 * DELAY_S)
+
+
+def run_round_trips(kwaai, peers, folder):
+    nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
+    print(f"new connection to the first byte of an answer, in round trips of {2000 * DELAY_S:.0f} ms", flush=True)
+    for dialler in nodes:
+        for listener in nodes:
+            try:
+                trips = f"{round_trips(dialler, listener, folder):.2f}"
+            except Failed as failure:
+                trips = str(failure)
+            print(f"  {dialler.name:<6} → {listener.name:<6} {trips}", flush=True)
+
+
 def run_petals(case, tally):
     print("Petals 2.2.0: greedy tokens against plain transformers", flush=True)
     try:
@@ -173,6 +198,7 @@ def main():
         run_matrix(kwaai, matrix, folder, tally)
         if flags.bench:
             run_bench(kwaai, matrix, folder)
+            run_round_trips(kwaai, matrix, folder)
         if "petals" in only and flags.kwaai is not None:
             if python in ready:
                 run_petals(PetalsCase(python, flags.kwaai.resolve(), pathlib.Path(folder), cache), tally)
