@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <ranges>
 #include <utility>
 
 #include "codec/multibase.hpp"
@@ -62,16 +63,21 @@ Swarm::Swarm(p2p::Host& host,
                           .is_known = false,
                           .is_refused = false,
                           .is_loading = false,
+                          .is_found = false,
                           .last_error = {}});
 }
 
 io::Task<Result<>> Swarm::connect() {
     const io::TimePoint deadline = clock_.now() + options_.ready_timeout;
+    co_await find_peers();
     co_await io::with_group(&Swarm::ask_all, std::ref(*this));
     auto way = routes_.choose({0, options_.block_count}, clock_.now(), true);
     while (is_to_wait(way.has_value()) && clock_.now() < deadline) {
-        co_await clock_.sleep_for(options_.ready_pause);
-        co_await io::with_group(&Swarm::ask_loading, std::ref(*this));
+        const bool is_finding = !way && options_.find;
+        co_await clock_.sleep_for(is_finding ? options_.find_again_pause : options_.ready_pause);
+        if (is_finding) co_await find_peers();
+        const auto ask_them = is_finding ? &Swarm::ask_all : &Swarm::ask_loading;
+        co_await io::with_group(ask_them, std::ref(*this));
         way = routes_.choose({0, options_.block_count}, clock_.now(), true);
     }
     if (way) co_return Result<>();
@@ -84,7 +90,38 @@ io::Task<Result<>> Swarm::connect() {
 
 bool Swarm::is_to_wait(bool has_way) const {
     if (has_way && !options_.waits_for_all) return false;
-    return std::ranges::any_of(peers_, &Peer::is_loading);
+    return std::ranges::any_of(peers_, &Peer::is_loading) || (!has_way && options_.find);
+}
+
+io::Task<void> Swarm::find_peers() {
+    if (!options_.find) co_return;
+    auto finding = options_.find();
+    std::vector<PeerAddress> found = co_await std::move(finding);
+    take_found(std::move(found));
+}
+
+// Of those found earlier, who neither joined nor is found again is forgotten.
+void Swarm::take_found(std::vector<PeerAddress> found) {
+    const auto is_among = [](const auto& all, const p2p::PeerId& peer) {
+        return std::ranges::any_of(
+            all, [&](const PeerAddress& one) { return one.address.peer() == peer; });
+    };
+    std::erase_if(peers_, [&](const Peer& peer) {
+        return peer.is_found && !peer.is_known && !is_among(found, *peer.address.address.peer());
+    });
+    for (PeerAddress& address : found) {
+        const auto of_found = std::ranges::count_if(peers_, &Peer::is_found);
+        if (static_cast<std::size_t>(of_found) >= options_.found_max) return;
+        const std::optional<p2p::PeerId> peer = address.address.peer();
+        const auto known = std::views::transform(peers_, &Peer::address);
+        if (!peer || is_among(known, *peer)) continue;
+        peers_.push_back({.address = std::move(address),
+                          .is_known = false,
+                          .is_refused = false,
+                          .is_loading = false,
+                          .is_found = true,
+                          .last_error = {}});
+    }
 }
 
 io::Task<void> Swarm::ask_all(io::TaskGroup& group, Swarm& swarm) {
@@ -102,8 +139,13 @@ io::Task<void> Swarm::ask_loading(io::TaskGroup& group, Swarm& swarm) {
 }
 
 io::Task<void> Swarm::run() {
+    io::TimePoint next_find = clock_.now() + options_.find_pause;
     while (true) {
         co_await clock_.sleep_for(options_.retry_pause);
+        if (clock_.now() >= next_find) {
+            co_await find_peers();
+            next_find = clock_.now() + options_.find_pause;
+        }
         co_await io::with_group(&Swarm::ask_all, std::ref(*this));
     }
 }

@@ -27,6 +27,9 @@ struct PeerAddress {
 
 struct SwarmOptions {
     std::vector<PeerAddress> peers;
+    /// Finds servers that nobody named; asked by connect(), and from then on after each find_pause.
+    /// May be empty.
+    std::function<io::Task<std::vector<PeerAddress>>()> find;
     std::string prefix;             // of stock servers' blocks
     std::uint32_t block_count = 0;  // of the model
     /// Of the client's own model file: servers of another one are refused. Nothing: not checked.
@@ -34,12 +37,15 @@ struct SwarmOptions {
     std::uint32_t arithmetic_id = 0;
     std::chrono::milliseconds answer_timeout{8000};
     std::chrono::milliseconds retry_pause{5000};
+    std::chrono::milliseconds find_pause{15000};
     /// How long connect() goes on asking peers that are there but not ready: they load their
     /// blocks.
     std::chrono::milliseconds ready_timeout{60000};
     std::chrono::milliseconds ready_pause{200};
+    std::chrono::milliseconds find_again_pause{1000};  // while blocks lack a server
     /// Whether connect() also waits for those without whom every block has a server already.
     bool waits_for_all = false;
+    std::size_t found_max = 256;  // servers found and remembered
 };
 
 /// Confined to the loop's thread.
@@ -51,12 +57,12 @@ public:
           SwarmOptions options,
           std::function<void(const std::string&)> on_note);
 
-    /// Asks all peers at once, those that are not ready again and again. Succeeds when every block
-    /// has a server and nobody's answer is outstanding; `Errc::unavailable` names the blocks
-    /// without one and what each peer said.
+    /// Asks all peers at once, those that are not ready again and again, and looks for further ones
+    /// while blocks lack a server. Succeeds when every block has a server and nobody's answer is
+    /// outstanding; `Errc::unavailable` names the blocks without one and what each peer said.
     io::Task<Result<>> connect();
 
-    /// Asks those that have not answered again, until cancelled.
+    /// Asks those that have not answered again and finds new ones, until cancelled.
     io::Task<void> run();
 
     [[nodiscard]] RouteTable& routes() { return routes_; }
@@ -67,12 +73,15 @@ private:
         bool is_known = false;
         bool is_refused = false;  // another model, or no server: not asked again
         bool is_loading = false;  // it is there, and says that it is not ready
+        bool is_found = false;    // nobody named it
         std::string last_error;
     };
 
     static io::Task<void> ask_all(io::TaskGroup& group, Swarm& swarm);
     static io::Task<void> ask_loading(io::TaskGroup& group, Swarm& swarm);
     [[nodiscard]] bool is_to_wait(bool has_way) const;
+    io::Task<void> find_peers();
+    void take_found(std::vector<PeerAddress> found);
     io::Task<void> ask_and_note(std::size_t index);
     io::Task<Result<KnownServer>> ask(PeerAddress address);
     io::Task<Result<ServerInfo>> request_info(p2p::PeerId peer, std::string uid);

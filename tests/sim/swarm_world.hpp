@@ -105,7 +105,8 @@ public:
     SwarmWorld(SharedModel& model,
                std::uint64_t seed,
                const std::vector<inference::BlockRange>& ranges,
-               petals::SwarmModelOptions options = {})
+               petals::SwarmModelOptions options = {},
+               bool is_found = false)
         : network_(simulation_.clock(), {.seed = seed}),
           client_(network_.host("10.0.1.1"),
                   simulation_.clock(),
@@ -120,8 +121,16 @@ public:
                                                            ip(i),
                                                            seed * 1000 + i,
                                                            model.blocks(ranges[i])));
-            swarm.peers.push_back({.address = servers_[i]->host().addresses().front()});
+            const petals::PeerAddress address{.address = servers_[i]->host().addresses().front()};
+            if (!is_found)
+                swarm.peers.push_back(address);
+            else if (i == 0)
+                findable.push_back(address);
         }
+        if (is_found)
+            swarm.find = [this]() -> io::Task<std::vector<petals::PeerAddress>> {
+                co_return findable;
+            };
         swarm_ = std::make_unique<petals::Swarm>(
             client_, simulation_.clock(), std::move(swarm), [this](const std::string& note) {
                 notes.push_back(note);
@@ -186,6 +195,9 @@ public:
         simulation_.run(io::with_group(&SwarmWorld::run_body<Fn>, std::ref(*this), fn));
     }
 
+    /// Runs a task that looks after the hosts itself.
+    void run_alone(io::Task<void> task) { simulation_.run(std::move(task)); }
+
     /// What the client says after asking its servers.
     Result<> find_servers() {
         Result<> found;
@@ -194,6 +206,7 @@ public:
     }
 
     std::vector<std::string> notes;
+    std::vector<petals::PeerAddress> findable;  // where servers are found: at first the first one
 
 private:
     static io::Task<void> find_body(io::TaskGroup& group, SwarmWorld& world, Result<>& found) {
@@ -213,6 +226,7 @@ private:
         world.run_hosts(group);
         const Result<> found = co_await world.swarm_->connect();
         if (!found) FAIL(found.error().context);
+        group.spawn(&petals::Swarm::run, std::ref(*world.swarm_));
         group.spawn(&petals::SwarmModel::run, std::ref(*world.model_));
         co_await fn(world);
         group.cancel();
