@@ -57,6 +57,15 @@ Digest sha256(Bytes bytes) {
     return digest_of({bytes});
 }
 
+std::array<std::byte, 20> sha1(Bytes bytes) {
+    std::array<std::byte, 20> digest;
+    KWAAI_CHECK(
+        EVP_Digest(bytes.data(), bytes.size(), detail::out(digest), nullptr, EVP_sha1(), nullptr) ==
+            1,
+        "OpenSSL has SHA-1");
+    return digest;
+}
+
 // By hand over the kept context, since EVP_MAC makes several for each message.
 Digest hmac_sha256(Bytes key, Bytes message) {
     std::array<std::byte, kBlockBytes> block{};

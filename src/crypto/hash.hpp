@@ -1,4 +1,4 @@
-// SHA-256, HMAC over it, and comparison in constant time.
+// SHA-256, HMAC over it, SHA-1 where a protocol prescribes it, and comparison in constant time.
 #pragma once
 #include <array>
 #include <memory>
@@ -11,6 +11,10 @@ using Digest = std::array<std::byte, 32>;
 
 [[nodiscard]] Digest sha256(Bytes bytes);
 [[nodiscard]] Digest hmac_sha256(Bytes key, Bytes message);
+
+/// Proves nothing about who wrote `bytes`: collisions are cheap. For formats that prescribe it
+/// (WebSocket's handshake, RFC 6455 section 1.3).
+[[nodiscard]] std::array<std::byte, 20> sha1(Bytes bytes);
 
 /// SHA-256 of bytes that come in pieces.
 class Sha256 {

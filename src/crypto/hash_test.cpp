@@ -18,6 +18,11 @@ TEST_CASE("SHA-256 gives the digests of FIPS 180-4") {
           "248d6a61d20638b8e5c026930c3e6039a33ce45964ff2167f6ecedd419db06c1");
 }
 
+TEST_CASE("SHA-1 gives the digests of FIPS 180-4") {
+    CHECK(to_hex(sha1(as_bytes("abc"))) == "a9993e364706816aba3e25717850c26c9cd0d89d");
+    CHECK(to_hex(sha1({})) == "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+}
+
 TEST_CASE("a digest of pieces is that of the whole, and the object begins anew") {
     Sha256 hash;
     hash.update(as_bytes("a"));

@@ -60,6 +60,7 @@ bool Request::wants_keep_alive() const {
 std::string_view reason_phrase(int status) {
     switch (status) {
         case 100: return "Continue";
+        case 101: return "Switching Protocols";
         case 200: return "OK";
         case 201: return "Created";
         case 202: return "Accepted";
@@ -83,6 +84,7 @@ std::string_view reason_phrase(int status) {
         case 415: return "Unsupported Media Type";
         case 417: return "Expectation Failed";
         case 422: return "Unprocessable Content";
+        case 426: return "Upgrade Required";
         case 429: return "Too Many Requests";
         case 431: return "Request Header Fields Too Large";
         case 499: return "Client Closed Request";
