@@ -61,7 +61,7 @@ std::vector<p2p::Multiaddr> at_interfaces(const p2p::Multiaddr& address) {
     std::vector<p2p::Multiaddr> all;
     for (const std::string& host :
          io::interface_addresses(is_v4 ? io::IpFamily::v4 : io::IpFamily::v6)) {
-        auto at = p2p::Multiaddr::of({.host = host, .port = target->port});
+        auto at = p2p::Multiaddr::of({.host = host, .port = target->port}, target->transport);
         if (at) all.push_back(std::move(*at));
     }
     return all;

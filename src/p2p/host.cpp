@@ -47,33 +47,42 @@ Result<> Host::listen(const Multiaddr& address) {
     if (!target || (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6))
         return fail(Errc::unsupported,
                     "cannot listen on " + address.to_text() +
-                        ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT");
+                        ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, and maybe /ws");
+    const bool is_websocket = target->transport == Transport::websocket;
+    // One port serves both: who lists it twice means that.
+    for (State::Listening& entry : state_->listening) {
+        if (entry.socket.host != target->host || entry.socket.port != target->port) continue;
+        entry.is_websocket_told |= is_websocket;
+        state_->identity_changed();
+        return {};
+    }
     KWAAI_TRY(std::unique_ptr<io::Listener> listener,
               state_->network.listen({.host = target->host, .port = target->port}));
-    KWAAI_TRY(const io::Address bound, io::parse_address(listener->local_address()));
-    KWAAI_TRY(Multiaddr chosen, Multiaddr::of(bound));
-    state_->listening.push_back({.listener = std::move(listener), .address = std::move(chosen)});
+    KWAAI_TRY(io::Address bound, io::parse_address(listener->local_address()));
+    KWAAI_CHECKED(Multiaddr::of(bound));
+    state_->listening.push_back({.listener = std::move(listener),
+                                 .socket = std::move(bound),
+                                 .is_websocket_told = is_websocket});
     if (state_->group != nullptr) state_->start_accepting(state_->listening.back());
+    state_->identity_changed();
     return {};
 }
 
 std::vector<Multiaddr> Host::addresses() const {
     std::vector<Multiaddr> all;
-    for (const State::Listening& listening : state_->listening)
-        all.push_back(listening.address.with_peer(state_->id));
+    for (const Multiaddr& address : state_->listen_addresses())
+        all.push_back(address.with_peer(state_->id));
     return all;
 }
 
 void Host::handle(std::string protocol, StreamHandler handler) {
     state_->handlers.insert_or_assign(std::move(protocol), std::move(handler));
-    ++state_->handlers_version;
-    state_->handlers_changed.notify_all();
+    state_->identity_changed();
 }
 
 void Host::stop_handling(const std::string& protocol) {
     state_->handlers.erase(protocol);
-    ++state_->handlers_version;
-    state_->handlers_changed.notify_all();
+    state_->identity_changed();
 }
 
 namespace {
@@ -144,8 +153,9 @@ io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
             Errc::invalid_argument,
             address.to_text() + " does not end with /p2p/ID, the peer that is expected there");
     if (!address.tcp_target())
-        co_return fail(Errc::invalid_argument,
-                       "cannot dial " + address.to_text() + ": only TCP addresses are spoken");
+        co_return fail(
+            Errc::invalid_argument,
+            "cannot dial " + address.to_text() + ": only TCP and WebSocket addresses are spoken");
     if (*peer == state_->id)
         co_return fail(Errc::invalid_argument, address.to_text() + " is this node itself");
     state_->book.add(*peer, address);

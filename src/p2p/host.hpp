@@ -69,10 +69,11 @@ public:
     [[nodiscard]] const crypto::PrivateKey& identity() const;
 
     /// Listens on "/ip4/…/tcp/PORT" or "/ip6/…/tcp/PORT" (port 0: the system chooses); connections
-    /// are taken once run() runs. Errors of io::Network::listen; `Errc::unsupported` for other
-    /// addresses.
+    /// are taken once run() runs. Every port takes plain TCP and WebSocket; with "/ws" behind it,
+    /// peers are told so. Errors of io::Network::listen; `Errc::unsupported` for other addresses.
     [[nodiscard]] Result<> listen(const Multiaddr& address);
-    /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are.
+    /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are. Of a port that
+    /// listens with /ws, the plain address and the one with /ws, in this order.
     [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
     /// Speaks `protocol` from now on (any text without newline; no leading slash needed). Replaces

@@ -2,10 +2,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "http/websocket.hpp"
+#include "io/address.hpp"
 #include "io/timeout.hpp"
 #include "p2p/host_state.hpp"
 #include "p2p/prefixed_stream.hpp"
 #include "p2p/protocol/multistream.hpp"
+#include "p2p/transport/shared_port.hpp"
 
 namespace kwaai::p2p {
 namespace {
@@ -86,7 +89,7 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId peer,
                                                                         Multiaddr address) {
     const std::optional<TcpTarget> target = address.tcp_target();
-    if (!target) co_return fail(Errc::unsupported, "only TCP addresses are spoken");
+    if (!target) co_return fail(Errc::unsupported, "only TCP and WebSocket addresses are spoken");
     std::vector<std::string> ips{target->host};
     if (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6) {
         auto resolving = network.resolve(target->host, family_of(target->kind));
@@ -99,8 +102,7 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId p
     }
     Result<std::shared_ptr<Connection>> last = fail(Errc::not_found, "the name has no address");
     for (const std::string& ip : ips) {
-        io::Address to{.host = ip, .port = target->port};
-        last = co_await dial_ip(peer, address, std::move(to));
+        last = co_await dial_ip(peer, address, ip);
         if (last) break;
     }
     co_return last;
@@ -108,11 +110,13 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId p
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
                                                                    Multiaddr address,
-                                                                   io::Address target) {
-    auto connecting = network.connect(std::move(target));
+                                                                   std::string ip) {
+    const TcpTarget target = address.tcp_target().value();
+    io::Address socket{.host = std::move(ip), .port = target.port};
+    auto connecting = network.connect(std::move(socket));
     auto raw = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(connecting));
     if (!raw) co_return forward_error(raw);
-    auto upgrading = upgrade_outbound(std::move(*raw), peer);
+    auto upgrading = upgrade_outbound(std::move(*raw), peer, target);
     auto channel =
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
     if (!channel) co_return forward_error(channel);
@@ -121,7 +125,18 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
 }
 
 io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io::Stream> raw,
-                                                              PeerId peer) {
+                                                              PeerId peer,
+                                                              TcpTarget target) {
+    if (target.transport == Transport::websocket) {
+        http::WebSocketTarget place{
+            .host = io::to_string(io::Address{.host = target.host, .port = target.port})};
+        const http::WebSocketLimits limits;
+        auto asking =
+            http::connect_websocket(std::move(raw), std::move(place), options.random, limits);
+        auto opened = co_await std::move(asking);
+        if (!opened) co_return forward_error(opened, "upgrading to WebSocket");
+        raw = std::move(*opened);
+    }
     const std::vector<std::string> muxers{kYamuxProtocol};
     std::optional<PeerId> expected(std::move(peer));
     KWAAI_CO_TRY(SecureChannel channel,
@@ -130,11 +145,14 @@ io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io
     co_return channel;
 }
 
-io::Task<Result<SecureChannel>> Host::State::upgrade_inbound(std::unique_ptr<io::Stream> raw) {
+io::Task<Result<Host::State::Upgraded>> Host::State::upgrade_inbound(
+    std::unique_ptr<io::Stream> raw) {
+    KWAAI_CO_TRY(Recognised begun, co_await recognise_transport(std::move(raw)));
     const std::vector<std::string> muxers{kYamuxProtocol};
-    KWAAI_CO_TRY(SecureChannel channel, co_await secure_inbound(std::move(raw), noise, muxers));
+    KWAAI_CO_TRY(SecureChannel channel,
+                 co_await secure_inbound(std::move(begun.stream), noise, muxers));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
-    co_return channel;
+    co_return Upgraded{.channel = std::move(channel), .transport = begun.transport};
 }
 
 // Nothing to do where the handshake has agreed on the muxer already; rust-libp2p does not.

@@ -31,16 +31,31 @@ void Host::State::add_own_protocols(Host& host) {
     });
 }
 
+void Host::State::identity_changed() {
+    ++identity_version;
+    identity_moved.notify_all();
+}
+
+std::vector<Multiaddr> Host::State::listen_addresses() const {
+    std::vector<Multiaddr> all;
+    for (const Listening& entry : listening) {
+        all.push_back(Multiaddr::of(entry.socket).value());
+        if (!entry.is_websocket_told) continue;
+        all.push_back(Multiaddr::of(entry.socket, Transport::websocket).value());
+    }
+    return all;
+}
+
 // The length and the message, as they go on the stream to this peer.
 codec::Buffer Host::State::identify_bytes(const Multiaddr& observed) const {
     IdentifyMessage message;
     message.public_key = codec::to_buffer(options.identity.public_key().protobuf());
     PeerRecord record{
-        .peer = id, .sequence = options.record_sequence + handlers_version, .addresses = {}};
-    for (const Listening& entry : listening) {
-        if (entry.address.is_unspecified()) continue;
-        message.listen_addresses.push_back(entry.address);
-        record.addresses.push_back(entry.address);
+        .peer = id, .sequence = options.record_sequence + identity_version, .addresses = {}};
+    for (const Multiaddr& address : listen_addresses()) {
+        if (address.is_unspecified()) continue;
+        message.listen_addresses.push_back(address);
+        record.addresses.push_back(address);
     }
     for (const auto& [protocol, handler] : handlers)
         message.protocols.push_back(protocol);
@@ -147,12 +162,12 @@ std::shared_ptr<Connection> Host::State::connection_of(const Stream& stream) con
 }
 
 io::Task<void> Host::State::push_identity() {
-    std::uint64_t pushed = handlers_version;
+    std::uint64_t pushed = identity_version;
     while (true) {
-        while (pushed == handlers_version)
-            co_await handlers_changed.wait();
+        while (pushed == identity_version)
+            co_await identity_moved.wait();
         co_await clock.sleep_for(kPushPause);
-        pushed = handlers_version;
+        pushed = identity_version;
         for (const auto& [peer, of_peer] : connections)
             if (!of_peer.empty()) group->spawn(&State::push_to, std::ref(*this), of_peer.front());
     }

@@ -114,18 +114,19 @@ io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw, std
     std::optional<PendingInbound> pending(std::in_place, *this, std::move(ip));
     const auto socket = io::parse_address(raw->peer());
     if (!socket) co_return;
-    const auto address = Multiaddr::of(*socket);
-    if (!address) co_return;
     auto upgrading = upgrade_inbound(std::move(raw));
-    auto channel =
+    auto upgraded =
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
-    if (!channel || group == nullptr || is_closing) co_return;
-    const auto of_peer = connections.find(channel->remote);
+    if (!upgraded || group == nullptr || is_closing) co_return;
+    const auto address = Multiaddr::of(*socket, upgraded->transport);
+    if (!address) co_return;
+    SecureChannel& channel = upgraded->channel;
+    const auto of_peer = connections.find(channel.remote);
     if (of_peer != connections.end() &&
         of_peer->second.size() >= options.limits.connections_per_peer_max)
         co_return;
-    const Multiaddr place = address->with_peer(channel->remote);
-    start_connection(std::move(*channel), place, false);
+    const Multiaddr place = address->with_peer(channel.remote);
+    start_connection(std::move(channel), place, false);
 }
 
 std::shared_ptr<Connection> Host::State::start_connection(SecureChannel channel,

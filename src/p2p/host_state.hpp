@@ -22,8 +22,15 @@ inline constexpr const char* kYamuxProtocol = "/yamux/1.0.0";
 struct Host::State {
     struct Listening {
         std::shared_ptr<io::Listener> listener;
-        Multiaddr address;  // with the port that the system chose
+        io::Address socket;  // with the port that the system chose
+        bool is_websocket_told = false;
         bool is_accepting = false;
+    };
+
+    /// A connection ready for streams, and what it began with.
+    struct Upgraded {
+        SecureChannel channel;
+        Transport transport = Transport::tcp;
     };
 
     State(io::Network& some_network, io::Clock& some_clock, HostOptions some_options);
@@ -34,10 +41,12 @@ struct Host::State {
     io::Task<Result<std::shared_ptr<Connection>>> dial_address(PeerId peer, Multiaddr address);
     io::Task<Result<std::shared_ptr<Connection>>> dial_ip(PeerId peer,
                                                           Multiaddr address,
-                                                          io::Address target);
+                                                          std::string ip);
     io::Task<Result<>> agree_on_muxer(SecureChannel& channel, bool is_outbound);
-    io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw, PeerId peer);
-    io::Task<Result<SecureChannel>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
+    io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw,
+                                                     PeerId peer,
+                                                     TcpTarget target);
+    io::Task<Result<Upgraded>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
 
     // host_serve.cpp
     void start_accepting(Listening& listening);
@@ -61,6 +70,8 @@ struct Host::State {
 
     // host_identify.cpp
     void add_own_protocols(Host& host);
+    void identity_changed();
+    [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
     [[nodiscard]] codec::Buffer identify_bytes(const Multiaddr& observed) const;
     io::Task<void> ask_identity(std::shared_ptr<Connection> connection);
     io::Task<Result<>> read_identity(std::shared_ptr<Connection> connection);
@@ -95,8 +106,8 @@ struct Host::State {
     std::size_t pending_inbound = 0;
     std::map<std::string, std::size_t> pending_by_ip;
     std::size_t inbound_streams = 0;
-    io::Event handlers_changed;
-    std::uint64_t handlers_version = 0;  // of what identify tells
+    io::Event identity_moved;
+    std::uint64_t identity_version = 0;  // of what identify tells
 };
 
 }  // namespace kwaai::p2p

@@ -269,7 +269,7 @@ TEST_CASE("a peer that says nothing is cut off, and only so many may be waiting"
         CHECK_FALSE(refused.has_value());
         co_await world.clock().sleep_for(15s);
         std::array<std::byte, 64> bytes{};
-        while (true) {  // its header, then the end
+        while (true) {
             const auto count = co_await silent.front()->read_some(bytes);
             if (!count || *count == 0) break;
         }

@@ -145,7 +145,7 @@ Result<Multiaddr> Multiaddr::from_bytes(Bytes bytes) {
     return Multiaddr(std::string(as_text(bytes)));
 }
 
-Result<Multiaddr> Multiaddr::of(const io::Address& address) {
+Result<Multiaddr> Multiaddr::of(const io::Address& address, Transport transport) {
     std::string bytes;
     if (const auto ip4 = parse_ip4(address.host)) {
         append_part(bytes, *detail::find_protocol("ip4"), *ip4);
@@ -157,6 +157,7 @@ Result<Multiaddr> Multiaddr::of(const io::Address& address) {
     const std::array<std::byte, 2> port = {static_cast<std::byte>(address.port >> 8),
                                            static_cast<std::byte>(address.port & 0xff)};
     append_part(bytes, *detail::find_protocol("tcp"), port);
+    if (transport == Transport::websocket) append_part(bytes, *detail::find_protocol("ws"), {});
     return Multiaddr(std::move(bytes));
 }
 
@@ -210,6 +211,8 @@ Multiaddr Multiaddr::with_peer(const PeerId& peer) const {
 std::optional<TcpTarget> Multiaddr::tcp_target() const {
     std::vector<AddrPart> all = parts();
     if (!all.empty() && all.back().code == AddrCode::p2p) all.pop_back();
+    const bool is_websocket = !all.empty() && all.back().code == AddrCode::ws;
+    if (is_websocket) all.pop_back();
     if (all.size() != 2 || all[1].code != AddrCode::tcp) return std::nullopt;
     switch (all[0].code) {
         case AddrCode::ip4:
@@ -222,7 +225,8 @@ std::optional<TcpTarget> Multiaddr::tcp_target() const {
     const AddrProtocol& protocol = *detail::find_protocol(static_cast<std::uint64_t>(all[0].code));
     return TcpTarget{.kind = all[0].code,
                      .host = detail::value_text(protocol.kind, all[0].value),
-                     .port = port_of(all[1].value)};
+                     .port = port_of(all[1].value),
+                     .transport = is_websocket ? Transport::websocket : Transport::tcp};
 }
 
 bool Multiaddr::is_loopback() const {

@@ -51,11 +51,18 @@ struct AddrPart {
     Bytes value;  // without its length prefix; a view into the address
 };
 
+/// What is spoken first on a TCP connection.
+enum class Transport : std::uint8_t {
+    tcp,        // multistream-select, at once
+    websocket,  // /ws: an HTTP upgrade, and the same inside binary messages
+};
+
 /// Where a TCP address says to go.
 struct TcpTarget {
     AddrCode kind;     // ip4, ip6, dns, dns4 or dns6
     std::string host;  // an IP address or a name
     std::uint16_t port = 0;
+    Transport transport = Transport::tcp;
 };
 
 /// A valid multiaddr. A value, ordered by its bytes. At most 1024 bytes and 32 parts.
@@ -65,8 +72,9 @@ public:
     /// in the table (its length is unknown, so the whole address is).
     static Result<Multiaddr> parse(std::string_view text);
     static Result<Multiaddr> from_bytes(Bytes bytes);
-    /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address; `invalid_argument` for a name.
-    static Result<Multiaddr> of(const io::Address& address);
+    /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address, for WebSocket with /ws;
+    /// `invalid_argument` for a name.
+    static Result<Multiaddr> of(const io::Address& address, Transport transport = Transport::tcp);
 
     [[nodiscard]] Bytes bytes() const { return as_bytes(bytes_); }
 
@@ -80,7 +88,8 @@ public:
     /// With /p2p/ID as last part, in place of one that is there.
     [[nodiscard]] Multiaddr with_peer(const PeerId& peer) const;
 
-    /// Where the address is plain TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /p2p): its target.
+    /// Where the address is TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /ws, maybe /p2p): its
+    /// target.
     [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
     [[nodiscard]] bool is_loopback() const;
     /// 0.0.0.0 or ::, which stand for every address of the machine.

@@ -287,13 +287,31 @@ TEST_CASE("plain TCP addresses say where to go") {
                                     std::string("/tcp/80"),
                                     std::string("/dnsaddr/a/tcp/80"),
                                     std::string("/ip4/1.2.3.4/udp/80"),
-                                    std::string("/ip4/1.2.3.4/tcp/80/ws"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/wss"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/tls/ws"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/ws/ws"),
+                                    std::string("/ip4/1.2.3.4/ws"),
+                                    std::string("/ws"),
                                     with_peer("/ip4/1.2.3.4/tcp/80") + "/p2p-circuit",
                                     with_peer("")})
         CHECK_FALSE(parsed(text).tcp_target());
 }
 
+TEST_CASE("WebSocket addresses say where to go, too") {
+    for (const std::string& text :
+         {std::string("/dns4/example.com/tcp/80/ws"), with_peer("/dns4/example.com/tcp/80/ws")}) {
+        const auto target = parsed(text).tcp_target();
+        REQUIRE(target);
+        CHECK(target->kind == AddrCode::dns4);
+        CHECK(target->host == "example.com");
+        CHECK(target->port == 80);
+        CHECK(target->transport == Transport::websocket);
+    }
+    CHECK(parsed("/ip6/::1/tcp/80").tcp_target()->transport == Transport::tcp);
+}
+
 TEST_CASE("an address of a socket becomes a multiaddr") {
+    CHECK(Multiaddr::of({"::1", 80}, Transport::websocket)->to_text() == "/ip6/::1/tcp/80/ws");
     CHECK(Multiaddr::of({"127.0.0.1", 80})->to_text() == "/ip4/127.0.0.1/tcp/80");
     CHECK(Multiaddr::of({"::1", 4001})->to_text() == "/ip6/::1/tcp/4001");
     CHECK(Multiaddr::of({"localhost", 80}).error().code == Errc::invalid_argument);

@@ -16,20 +16,32 @@ void PeerBook::add(const PeerId& peer, const Multiaddr& address) {
     entries.push_back({.address = place});
 }
 
+namespace {
+
+bool is_websocket(const Multiaddr& address) {
+    const auto target = address.tcp_target();
+    return target && target->transport == Transport::websocket;
+}
+
+}  // namespace
+
 PeerBook::Candidates PeerBook::candidates(const PeerId& peer, io::TimePoint now) {
     Candidates found;
     const auto known = peers_.find(peer);
     if (known == peers_.end()) return found;
     touch(peer);
     const Entry* soonest = nullptr;
+    std::vector<Multiaddr> websockets;
     for (const Entry& entry : known->second.entries) {
         found.is_known = true;
         if (entry.not_before <= now)
-            found.ready.push_back(entry.address);
+            (is_websocket(entry.address) ? websockets : found.ready).push_back(entry.address);
         else if (soonest == nullptr || entry.not_before < soonest->not_before)
             soonest = &entry;
     }
     std::ranges::reverse(found.ready);
+    // Who announces both is reached with a round trip and the masks less.
+    found.ready.insert(found.ready.end(), websockets.rbegin(), websockets.rend());
     if (found.ready.size() > limits_.dials_per_peer_max)
         found.ready.erase(
             found.ready.begin() + static_cast<std::ptrdiff_t>(limits_.dials_per_peer_max),

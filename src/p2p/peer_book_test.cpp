@@ -43,6 +43,20 @@ TEST_CASE("the address that worked last is tried first") {
     CHECK(book.candidates(peer, io::TimePoint(1h)).ready.front() == address(1));
 }
 
+TEST_CASE("WebSocket addresses are tried behind plain ones, also where they worked last") {
+    PeerBook book{Limits()};
+    const PeerId peer = make_peer(1);
+    const Multiaddr over = Multiaddr::parse("/ip4/127.0.0.1/tcp/1/ws").value();
+    for (const Multiaddr& one : {address(1), over, address(2)})
+        book.add(peer, one);
+    book.succeeded(peer, over);
+    const auto found = book.candidates(peer, io::TimePoint(1h));
+    REQUIRE(found.ready.size() == 3);
+    CHECK(found.ready[0] == address(2));
+    CHECK(found.ready[1] == address(1));
+    CHECK(found.ready[2] == over);
+}
+
 TEST_CASE("a failed address is left alone, twice as long each time, up to a limit") {
     Limits limits;
     PeerBook book{limits};

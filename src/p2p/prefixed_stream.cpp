@@ -31,6 +31,10 @@ private:
         const std::size_t count = std::min(into.size(), first_.size() - begin_);
         std::copy_n(first_.begin() + static_cast<std::ptrdiff_t>(begin_), count, into.begin());
         begin_ += count;
+        if (begin_ == first_.size()) {
+            first_ = {};
+            begin_ = 0;
+        }
         co_return count;
     }
 
