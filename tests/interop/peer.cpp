@@ -29,7 +29,7 @@ struct Flags {
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
-    app.add_option("--listen", flags.listen, "tcp");
+    app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws"}));
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
     app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
@@ -89,8 +89,9 @@ Result<> run(const Flags& flags) {
                     .random = {}});
     add_services(host);
     if (!flags.listen.empty()) {
+        const std::string end = flags.listen == "ws" ? "/ws" : "";
         KWAAI_TRY(const p2p::Multiaddr address,
-                  p2p::Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(flags.port)));
+                  p2p::Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(flags.port) + end));
         KWAAI_CHECKED(host.listen(address));
     }
     loop.run(io::with_group(work, Node{loop, host, flags}));

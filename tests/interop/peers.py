@@ -38,6 +38,7 @@ class Peer:
     sees_half_close = True  # its own and the other's ends are two things
     can_reset = True  # a stream, as a listener
     has_perf = True
+    has_websocket = True
     needs_identity_file = False
     agent = None  # what identify calls it
 
@@ -62,18 +63,18 @@ class Peer:
         log = pathlib.Path(folder) / f"{self.name}-{role}.log"
         return Process(f"{self.name} ({role})", command, log, cwd=self.cwd(), env=self.env())
 
-    def listen(self, folder, key):
-        """A running listener and its address."""
+    def listen(self, folder, key, transport="tcp"):
+        """A running listener and its address; `transport` is tcp or ws."""
         addresses = pathlib.Path(folder) / f"{self.name}.addresses"
         addresses.unlink(missing_ok=True)
-        process = self.start(folder, "listens", "--listen", "tcp", "--addrfile", str(addresses), "--key", key)
+        process = self.start(folder, "listens", "--listen", transport, "--addrfile", str(addresses), "--key", key)
         try:
             process.wait_for(addresses.exists, START_S, "address")
         except BaseException:
             process.stop()
             raise
-        tcp = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
-        return process, tcp[0]
+        lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
+        return process, [line for line in lines if ("/ws/" in line) == (transport == "ws")][0]
 
     def dial(self, folder, address, *flags):
         """What the dialler prints, a JSON line."""
@@ -122,8 +123,10 @@ class Js(Peer):
             if shutil.which(tool) is None:
                 raise Unavailable(f"{tool} is not installed")
         version = subprocess.run(["node", "--version"], capture_output=True, text=True, check=True).stdout.strip()
-        if int(re.match(r"v(\d+)", version)[1]) < 20:
+        major = int(re.match(r"v(\d+)", version)[1])
+        if major < 20:
             raise Unavailable(f"node 20 or later is needed, this is {version}")
+        self.node = ["node", "--experimental-websocket"] if major < 22 else ["node"]
         self.folder = cache / "js"
         wanted = (HERE / "peers" / "js" / "package.json").read_text()
         copy_new(HERE / "peers" / "js", self.folder)
@@ -135,7 +138,7 @@ class Js(Peer):
         stamp.write_text(wanted)
 
     def command(self):
-        return ["node", "--import", "./polyfill.mjs", "jspeer.mjs"]
+        return [*self.node, "--import", "./polyfill.mjs", "jspeer.mjs"]
 
     def cwd(self):
         return self.folder
@@ -148,6 +151,7 @@ class P2pd(Peer):
     sees_half_close = False
     can_reset = False
     has_perf = False
+    has_websocket = False  # as we start it
     needs_identity_file = True
 
     def prepare(self, cache):

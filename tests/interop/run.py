@@ -6,6 +6,7 @@ skipped by name. The last line counts; the exit status is 1 where something fail
 """
 
 import argparse
+import itertools
 import json
 import pathlib
 import signal
@@ -66,8 +67,8 @@ def problems_of(report, dialler, listener):
     return problems
 
 
-def dial(dialler, listener, key, folder, *more):
-    process, address = listener.listen(folder, key)
+def dial(dialler, listener, key, folder, transport, *more):
+    process, address = listener.listen(folder, key, transport)
     with process:
         flags = ["--key", key, *more]
         if not listener.sees_half_close and isinstance(dialler, Kwaai):
@@ -91,14 +92,17 @@ def note_of(report):
 
 
 def run_matrix(kwaai, peers, folder, tally):
-    print(f"TCP, Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
+    print(f"Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
     flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
+    cases = [("tcp", key) for key in KEYS] + [("ws", KEYS[0])]
     for peer in peers:
-        for key in KEYS:
+        for transport, key in cases:
+            if transport == "ws" and not peer.has_websocket:
+                continue
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):
-                what = f"{dialler.name} → {listener.name}, {key}"
+                what = f"{dialler.name} → {listener.name}, {transport}, {key}"
                 try:
-                    report = dial(dialler, listener, key, folder, *flags)
+                    report = dial(dialler, listener, key, folder, transport, *flags)
                 except Failed as failure:
                     tally.row(what, [str(failure)])
                     continue
@@ -108,26 +112,25 @@ def run_matrix(kwaai, peers, folder, tally):
 def run_bench(kwaai, peers, folder):
     nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
     print("one stream, MiB/s; new connection to the first byte of an answer, ms (least, median)", flush=True)
-    for dialler in nodes:
-        for listener in nodes:
-            try:
-                report = dial(dialler, listener, "ed25519", folder, "--first-bytes", "30", "--perf-mib", "256")
-            except Failed as failure:
-                print(f"  {dialler.name} → {listener.name}: {failure}", flush=True)
-                continue
-            for what, why in report["failures"].items():
-                print(f"  {dialler.name} → {listener.name}: {what}: {why}", flush=True)
+    for transport, dialler, listener in itertools.product(("tcp", "ws"), nodes, nodes):
+        try:
+            report = dial(dialler, listener, "ed25519", folder, transport, "--first-bytes", "30", "--perf-mib", "256")
+        except Failed as failure:
+            print(f"  {transport}: {dialler.name} → {listener.name}: {failure}", flush=True)
+            continue
+        for what, why in report["failures"].items():
+            print(f"  {dialler.name} → {listener.name}: {what}: {why}", flush=True)
 
-            def show(name, digits, report=report):
-                return f"{report[name]:.{digits}f}" if report.get(name) else "–"
+        def show(name, digits, report=report):
+            return f"{report[name]:.{digits}f}" if report.get(name) else "–"
 
-            print(
-                f"  {dialler.name:<6} → {listener.name:<6} "
-                f"up {show('perf_up_mib_s', 0):>5}  down {show('perf_down_mib_s', 0):>5}   "
-                f"dial {show('handshake_ms_min', 2)} {show('handshake_ms_median', 2)}   "
-                f"first byte {show('first_byte_ms_min', 2)} {show('first_byte_ms_median', 2)}",
-                flush=True,
-            )
+        print(
+            f"  {transport:<3}  {dialler.name:<6} → {listener.name:<6} "
+            f"up {show('perf_up_mib_s', 0):>5}  down {show('perf_down_mib_s', 0):>5}   "
+            f"dial {show('handshake_ms_min', 2)} {show('handshake_ms_median', 2)}   "
+            f"first byte {show('first_byte_ms_min', 2)} {show('first_byte_ms_median', 2)}",
+            flush=True,
+        )
 
 
 def round_trips(dialler, listener, folder):

@@ -30,6 +30,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
+	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
 )
 
@@ -349,7 +350,7 @@ func libraryVersion() string {
 }
 
 func main() {
-	listen := flag.String("listen", "", "tcp")
+	listen := flag.String("listen", "", "tcp or ws")
 	port := flag.Int("port", 0, "0: the system chooses")
 	addrFile := flag.String("addrfile", "", "gets the multiaddrs, one a line")
 	key := flag.String("key", "ed25519", "ed25519 or rsa")
@@ -366,11 +367,15 @@ func main() {
 	check(err, "making a key")
 	options := []libp2p.Option{libp2p.Identity(identity), libp2p.UserAgent("gopeer/0.1"),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Security(noise.ID, noise.New),
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New),
+		libp2p.Security(noise.ID, noise.New),
 		libp2p.DisableRelay()}
-	if *listen == "" {
+	switch *listen {
+	case "":
 		options = append(options, libp2p.NoListenAddrs)
-	} else {
+	case "ws":
+		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/ws", *port)))
+	default:
 		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", *port)))
 	}
 	h, err := libp2p.New(options...)

@@ -8,6 +8,7 @@ import { identify, identifyPush } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
+import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { multiaddr } from '@multiformats/multiaddr'
 
@@ -231,11 +232,12 @@ async function dialAndTry (node) {
   console.log(JSON.stringify(out))
 }
 
+const listenAddress = `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'ws' ? '/ws' : '')
 const node = await createLibp2p({
   nodeInfo: { userAgent: 'jspeer/0.1' },
   privateKey: await generateKeyPair(flags.key === 'rsa' ? 'RSA' : 'Ed25519', 2048),
-  addresses: { listen: flags.listen ? [`/ip4/127.0.0.1/tcp/${flags.port}`] : [] },
-  transports: [tcp()],
+  addresses: { listen: flags.listen ? [listenAddress] : [] },
+  transports: [tcp(), webSockets()],
   connectionEncrypters: [noise()],
   streamMuxers: [yamux()],
   services: {
