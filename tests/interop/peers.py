@@ -38,7 +38,8 @@ class Peer:
     sees_half_close = True  # its own and the other's ends are two things
     can_reset = True  # a stream, as a listener
     has_perf = True
-    has_websocket = True
+    can_listen = True
+    transports = ("tcp", "ws")
     needs_identity_file = False
     agent = None  # what identify calls it
 
@@ -144,6 +145,31 @@ class Js(Peer):
         return self.folder
 
 
+class Chromium(Peer):
+    """js-libp2p in a page, which cannot listen."""
+
+    name = "chromium"
+    has_perf = False
+    can_listen = False
+    transports = ("ws",)
+
+    def __init__(self, js):
+        self.js = js
+
+    def prepare(self, cache):
+        if shutil.which("chromium") is None:
+            raise Unavailable("chromium is not installed")
+        self.js.prepare(cache)
+        bundle = ["npx", "esbuild", "page.mjs", "--bundle", "--format=esm", "--outfile=page.bundle.js"]
+        run_installer(self.name, bundle, cache / "chromium.log", 120, cwd=self.js.folder)
+
+    def command(self):
+        return ["node", "chromium.mjs"]
+
+    def cwd(self):
+        return self.js.folder
+
+
 class P2pd(Peer):
     """The daemon in Hivemind's wheel, with Hivemind's bindings: a Python environment that Petals shares."""
 
@@ -151,7 +177,7 @@ class P2pd(Peer):
     sees_half_close = False
     can_reset = False
     has_perf = False
-    has_websocket = False  # as we start it
+    transports = ("tcp",)
     needs_identity_file = True
 
     def prepare(self, cache):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets nodes of other libraries and this project's dial each other on loopback, and prints what worked.
 
-run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,p2pd,petals] [--bench]. What cannot be installed is
+run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,chromium,p2pd,petals] [--bench]. What cannot be installed is
 skipped by name. The last line counts; the exit status is 1 where something failed.
 """
 
@@ -14,7 +14,7 @@ import sys
 import tempfile
 
 from delay import DelayedPort
-from peers import Go, Js, Kwaai, P2pd, Unavailable
+from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
 
@@ -97,9 +97,11 @@ def run_matrix(kwaai, peers, folder, tally):
     cases = [("tcp", key) for key in KEYS] + [("ws", KEYS[0])]
     for peer in peers:
         for transport, key in cases:
-            if transport == "ws" and not peer.has_websocket:
+            if transport not in peer.transports:
                 continue
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):
+                if not listener.can_listen:
+                    continue
                 what = f"{dialler.name} → {listener.name}, {transport}, {key}"
                 try:
                     report = dial(dialler, listener, key, folder, transport, *flags)
@@ -183,7 +185,7 @@ def main():
     parser.add_argument("--peer", required=True, type=pathlib.Path, help="kwaai_interop_peer")
     parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for Petals")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/peers"))
-    parser.add_argument("--only", default="go,js,p2pd,petals")
+    parser.add_argument("--only", default="go,js,chromium,p2pd,petals")
     parser.add_argument("--bench", action="store_true", help="measure as well")
     flags = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
@@ -194,7 +196,8 @@ def main():
     tally = Tally()
     kwaai = Kwaai(flags.peer.resolve())
     python = P2pd()
-    wanted = [peer for peer in (Go(), Js(), python) if peer.name in only or (peer is python and "petals" in only)]
+    js = Js()
+    wanted = [peer for peer in (Go(), js, Chromium(js), python) if peer.name in only or (peer is python and "petals" in only)]
     ready = prepared(wanted, cache, tally)
     matrix = [peer for peer in ready if peer.name in only]
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:

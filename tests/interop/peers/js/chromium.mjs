@@ -1,0 +1,54 @@
+// Opens page.mjs in a headless Chromium, which dials; flags and output are those of ../README.md. Wants page.bundle.js.
+import { spawn } from 'node:child_process'
+import fs from 'node:fs'
+import http from 'node:http'
+import os from 'node:os'
+import path from 'node:path'
+import { parseArgs } from 'node:util'
+import { kDialFlags } from './dialler.mjs'
+
+const kPatience = 200_000 // ms
+const kBrowserFlags = [
+  '--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
+  '--disable-background-networking', '--disable-component-update', '--disable-sync'
+]
+const kHtml = '<!doctype html><meta charset="utf-8"><script type="module" src="/page.bundle.js"></script>'
+
+const { values: flags } = parseArgs({ options: kDialFlags })
+const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'kwaai-chromium-'))
+let browser
+
+function finish (status) {
+  browser.once('exit', () => {
+    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    process.exit(status)
+  })
+  browser.kill('SIGKILL')
+}
+
+async function answer (request, response) {
+  if (request.url === '/report') {
+    let body = ''
+    for await (const part of request) body += part
+    response.end()
+    process.stdout.write(body + '\n', () => finish(0))
+  } else if (request.url === '/flags') {
+    response.end(JSON.stringify(flags))
+  } else if (request.url === '/page.bundle.js') {
+    response.setHeader('content-type', 'text/javascript')
+    response.end(fs.readFileSync('page.bundle.js'))
+  } else {
+    response.setHeader('content-type', 'text/html')
+    response.end(kHtml)
+  }
+}
+
+const server = http.createServer(answer)
+server.listen(0, '127.0.0.1', () => {
+  const url = `http://127.0.0.1:${server.address().port}/`
+  browser = spawn('chromium', [...kBrowserFlags, `--user-data-dir=${profile}`, url], { stdio: ['ignore', 'ignore', 'inherit'] })
+  setTimeout(() => {
+    console.error('chromium.mjs: the page did not report')
+    finish(1)
+  }, kPatience)
+})
