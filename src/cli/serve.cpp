@@ -196,7 +196,8 @@ Action add_serve(CLI::App& verb) {
     verb.add_option("--listen",
                     flags->listen,
                     "Where other nodes reach the blocks: /ip4/ADDRESS/tcp/PORT; 0.0.0.0 is every "
-                    "network, port 0 lets the system choose (default: 127.0.0.1). Repeatable")
+                    "network, port 0 lets the system choose (default: 127.0.0.1); with /ws behind "
+                    "it, the node tells that it takes WebSockets there, too. Repeatable")
         ->allow_extra_args(false);
     verb.add_option("--identity",
                     flags->identity,

@@ -370,6 +370,15 @@ class Identities(Swarm):
         self.assertEqual((told["peer_id"], len(told["rtt_ms"])), (node.peer, 3))
         self.assertIn("/ipfs/ping/1.0.0", told["protocols"])
 
+    def test_a_port_takes_plain_and_websocket_peers(self):
+        with Node(self.model, "0:5", "--listen", "/ip4/127.0.0.1/tcp/0/ws") as node:
+            plain = node.address
+            node.address = node.process.stdout.readline().decode().strip()
+            self.assertEqual(node.address, plain.replace("/p2p/", "/ws/p2p/"))
+            for address in (plain, node.address):
+                self.assertEqual(run("ping", address, "-c", "1").returncode, 0, address)
+            self.assert_writes([node], *GREEDY, "--max-tokens", "100")
+
     def test_ping_to_nobody_and_to_nonsense(self):
         (node,) = self.nodes("0:5")
         node.kill()
