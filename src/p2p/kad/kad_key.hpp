@@ -1,0 +1,40 @@
+// Where keys and peers lie in Kademlia's key space, and how far apart.
+#pragma once
+#include <array>
+#include <compare>
+#include <cstddef>
+#include <string_view>
+
+#include "base/bytes.hpp"
+#include "codec/buffer.hpp"
+#include "p2p/peer_id.hpp"
+
+namespace kwaai::p2p::kad {
+
+/// A point of the key space, 256 bits: the SHA-256 of a key's bytes, or of a peer id's.
+struct KadKey {
+    std::array<std::byte, 32> bytes{};
+
+    static KadKey of(Bytes key);
+    static KadKey of(const PeerId& peer);
+
+    bool operator==(const KadKey&) const = default;
+};
+
+/// The exclusive or of two points; ordered as a number, big end first.
+struct Distance {
+    std::array<std::byte, 32> bytes{};
+
+    static Distance between(const KadKey& one, const KadKey& other);
+
+    auto operator<=>(const Distance&) const = default;
+};
+
+/// How many bits at the front are equal, 0 to 256.
+[[nodiscard]] unsigned common_prefix(const KadKey& one, const KadKey& other);
+
+/// The key under which whoever offers `text` is found: the SHA-256 multihash of its bytes, as
+/// go-libp2p's routing discovery has it (the hash of CIDv1, raw).
+[[nodiscard]] codec::Buffer provider_key(std::string_view text);
+
+}  // namespace kwaai::p2p::kad
