@@ -22,7 +22,7 @@ Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions
       clock(some_clock),
       options(std::move(some_options)),
       id(PeerId::of(options.identity.public_key())),
-      noise(options.identity, options.random),
+      secure(options.identity, options.securities, options.random),
       book(options.limits) {
     if (!options.random) options.random = crypto::fill_random;
 }
@@ -144,6 +144,10 @@ void Host::close() {
 
 void Host::add_address(const PeerId& peer, const Multiaddr& address) {
     if (peer != state_->id) state_->book.add(peer, address);
+}
+
+std::vector<Multiaddr> Host::known_addresses(const PeerId& peer) const {
+    return state_->book.addresses(peer);
 }
 
 io::Task<Result<PeerId>> Host::connect(Multiaddr address) {

@@ -15,6 +15,7 @@
 #include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/peer_id.hpp"
+#include "p2p/security/secure_channel.hpp"
 #include "p2p/stream.hpp"
 
 namespace kwaai::p2p {
@@ -30,6 +31,9 @@ struct HostOptions {
     /// Random bytes for Noise's ephemeral keys and nonces; the system's where empty. Simulations
     /// give a seeded one.
     std::function<void(MutableBytes)> random;
+    /// What is proposed to peers, by preference, and accepted from them; at least one. With Noise
+    /// in front a dial asks for nothing else at first: a peer that refuses it is dialled again.
+    std::vector<Security> securities{Security::noise, Security::tls};
 };
 
 /// Serves one stream; it owns it. Runs in the host's scope and is cancelled with it.
@@ -89,6 +93,8 @@ public:
 
     /// Remembers where a peer can be dialled (at most Limits::addresses_per_peer).
     void add_address(const PeerId& peer, const Multiaddr& address);
+    /// What add_address() and identify told of a peer, without /p2p.
+    [[nodiscard]] std::vector<Multiaddr> known_addresses(const PeerId& peer) const;
 
     /// Makes sure that there is a connection to the peer that `address` ends with (/p2p/ID is
     /// required). Errors: `invalid_argument` for an address that cannot be dialled, `unavailable`
