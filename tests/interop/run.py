@@ -142,7 +142,7 @@ def round_trips(dialler, listener, folder):
         port = address.split("/tcp/")[1].split("/")[0]
         with DelayedPort(int(port), DELAY_S) as late:
             through = address.replace(f"/tcp/{port}", f"/tcp/{late}")
-            report = json.loads(dialler.dial(folder, through, "--first-bytes", "10"))
+            report = json.loads(dialler.dial(folder, through, "--first-bytes", "1"))
     return 1 + report["first_byte_ms_min"] / (2000 * DELAY_S)
 
 
