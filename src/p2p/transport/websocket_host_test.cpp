@@ -272,5 +272,23 @@ TEST_CASE("dialling a WebSocket where none is says so; the server is asked for i
     });
 }
 
+TEST_CASE("a server that never answers an upgrade is given up, and its address left alone") {
+    run_hosts(2, [](HostWorld& world) -> io::Task<void> {
+        auto listener = world.network().host("10.0.0.2").listen({.host = "10.0.0.2", .port = 80});
+        REQUIRE(listener.has_value());  // nobody accepts: the system does
+        const Multiaddr silent =
+            Multiaddr::parse("/ip4/10.0.0.2/tcp/80/ws").value().with_peer(world.host(1).id());
+        const io::TimePoint begin = world.clock().now();
+        const auto peer = co_await world.host(0).connect(silent);
+        REQUIRE_FALSE(peer.has_value());
+        CHECK(peer.error().code == Errc::timed_out);
+        CHECK(world.clock().now() - begin >= Limits().handshake_timeout);
+        CHECK(world.clock().now() - begin < Limits().handshake_timeout + 1s);
+        const auto again = co_await world.host(0).connect(silent);
+        REQUIRE_FALSE(again.has_value());
+        CHECK(again.error().context.find("backing off") != std::string::npos);
+    });
+}
+
 }  // namespace
 }  // namespace kwaai::p2p
