@@ -178,13 +178,14 @@ void TlsEngine::feed(Bytes bytes) {
         "out of memory");
 }
 
-std::vector<std::byte> TlsEngine::take_output() {
-    std::vector<std::byte> bytes(BIO_ctrl_pending(state_->output));
-    if (!bytes.empty())
-        KWAAI_CHECK(BIO_read(state_->output, bytes.data(), static_cast<int>(bytes.size())) ==
-                        static_cast<int>(bytes.size()),
-                    "what is pending can be read");
-    return bytes;
+void TlsEngine::take_output(std::vector<std::byte>& out) {
+    const std::size_t count = BIO_ctrl_pending(state_->output);
+    if (count == 0) return;
+    const std::size_t held = out.size();
+    out.resize(held + count);
+    KWAAI_CHECK(BIO_read(state_->output, out.data() + held, static_cast<int>(count)) ==
+                    static_cast<int>(count),
+                "what is pending can be read");
 }
 
 Result<bool> TlsEngine::handshake() {

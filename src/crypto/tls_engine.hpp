@@ -60,8 +60,8 @@ public:
     /// Takes bytes of the peer. They are kept until handshake() or read() uses them: feed what one
     /// read of the transport gave, and use it up.
     void feed(Bytes bytes);
-    /// What is to be sent: look after each call of handshake(), write() and end().
-    [[nodiscard]] std::vector<std::byte> take_output();
+    /// Appends what is to be sent to `out`: look after each call of handshake(), write() and end().
+    void take_output(std::vector<std::byte>& out);
 
     /// Goes as far as what was fed allows; whether the handshake is done, else more is needed.
     /// `Errc::malformed` where the peer breaks the protocol or ends it with an alert.

@@ -1,4 +1,4 @@
-// How a host reaches a peer: known addresses, one after the other, then Noise and yamux.
+// How a host reaches a peer: known addresses, one after the other, then Noise or TLS, and yamux.
 #include <algorithm>
 #include <utility>
 
@@ -112,21 +112,38 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
                                                                    Multiaddr address,
                                                                    std::string ip) {
     const TcpTarget target = address.tcp_target().value();
-    io::Address socket{.host = std::move(ip), .port = target.port};
-    auto connecting = network.connect(std::move(socket));
-    auto raw = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(connecting));
-    if (!raw) co_return forward_error(raw);
-    auto upgrading = upgrade_outbound(std::move(*raw), peer, target);
-    auto channel =
-        co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
+    const io::Address socket{.host = std::move(ip), .port = target.port};
+    std::vector<Security> securities = options.securities;
+    auto channel = co_await connect_channel(socket, peer, target, securities);
+    if (!channel && channel.error().code == Errc::unsupported && securities.size() > 1 &&
+        securities.front() == Security::noise) {
+        // Noise was proposed together with its first message, behind which nothing can follow.
+        securities.erase(securities.begin());
+        channel = co_await connect_channel(socket, peer, target, securities);
+    }
     if (!channel) co_return forward_error(channel);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
     co_return start_connection(std::move(*channel), address.with_peer(peer), true);
 }
 
+io::Task<Result<SecureChannel>> Host::State::connect_channel(io::Address socket,
+                                                             PeerId peer,
+                                                             TcpTarget target,
+                                                             std::vector<Security> securities) {
+    auto connecting = network.connect(std::move(socket));
+    auto raw = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(connecting));
+    if (!raw) co_return forward_error(raw);
+    auto upgrading = upgrade_outbound(
+        std::move(*raw), std::move(peer), std::move(target), std::move(securities));
+    auto channel =
+        co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
+    co_return channel;
+}
+
 io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io::Stream> raw,
                                                               PeerId peer,
-                                                              TcpTarget target) {
+                                                              TcpTarget target,
+                                                              std::vector<Security> securities) {
     if (target.transport == Transport::websocket) {
         http::WebSocketTarget place{
             .host = io::to_string(io::Address{.host = target.host, .port = target.port})};
@@ -139,8 +156,9 @@ io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io
     }
     const std::vector<std::string> muxers{kYamuxProtocol};
     std::optional<PeerId> expected(std::move(peer));
-    KWAAI_CO_TRY(SecureChannel channel,
-                 co_await secure_outbound(std::move(raw), noise, muxers, std::move(expected)));
+    KWAAI_CO_TRY(
+        SecureChannel channel,
+        co_await secure_outbound(std::move(raw), secure, securities, muxers, std::move(expected)));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, true));
     co_return channel;
 }
@@ -150,7 +168,7 @@ io::Task<Result<Host::State::Upgraded>> Host::State::upgrade_inbound(
     KWAAI_CO_TRY(Recognised begun, co_await recognise_transport(std::move(raw)));
     const std::vector<std::string> muxers{kYamuxProtocol};
     KWAAI_CO_TRY(SecureChannel channel,
-                 co_await secure_inbound(std::move(begun.stream), noise, muxers));
+                 co_await secure_inbound(std::move(begun.stream), secure, muxers));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
     co_return Upgraded{.channel = std::move(channel), .transport = begun.transport};
 }

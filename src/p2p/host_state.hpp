@@ -42,10 +42,15 @@ struct Host::State {
     io::Task<Result<std::shared_ptr<Connection>>> dial_ip(PeerId peer,
                                                           Multiaddr address,
                                                           std::string ip);
+    io::Task<Result<SecureChannel>> connect_channel(io::Address socket,
+                                                    PeerId peer,
+                                                    TcpTarget target,
+                                                    std::vector<Security> securities);
     io::Task<Result<>> agree_on_muxer(SecureChannel& channel, bool is_outbound);
     io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw,
                                                      PeerId peer,
-                                                     TcpTarget target);
+                                                     TcpTarget target,
+                                                     std::vector<Security> securities);
     io::Task<Result<Upgraded>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
 
     // host_serve.cpp
@@ -92,7 +97,7 @@ struct Host::State {
     io::Clock& clock;
     HostOptions options;
     PeerId id;
-    NoiseIdentity noise;
+    SecureIdentity secure;
     PeerBook book;
     std::map<std::string, StreamHandler, std::less<>> handlers;
     std::vector<Listening> listening;

@@ -9,8 +9,8 @@
 
 #include "codec/multibase.hpp"
 #include "crypto/key.hpp"
+#include "p2p/security/noise_channel.hpp"
 #include "p2p/security/noise_state.hpp"
-#include "p2p/security/secure_channel.hpp"
 #include "testing/hex.hpp"
 
 namespace kwaai::p2p {
@@ -38,12 +38,12 @@ inline std::function<void(MutableBytes)> two_secrets(int first, int second) {
 }
 
 /// The sides of the vectors: static secret, ephemeral secret, seed of the identity.
-inline NoiseIdentity initiator_identity() {
-    return NoiseIdentity(key_of_seed(0x55), two_secrets(0x22, 0x11));
+inline SecureIdentity initiator_identity() {
+    return SecureIdentity(NoiseIdentity(key_of_seed(0x55), two_secrets(0x22, 0x11)));
 }
 
-inline NoiseIdentity responder_identity() {
-    return NoiseIdentity(key_of_seed(0x66), two_secrets(0x44, 0x33));
+inline SecureIdentity responder_identity() {
+    return SecureIdentity(NoiseIdentity(key_of_seed(0x66), two_secrets(0x44, 0x33)));
 }
 
 inline NoiseKeys noise_keys(Bytes static_secret, Bytes ephemeral_secret) {

@@ -1,5 +1,7 @@
-// A raw connection made private and authenticated: multistream-select for "/noise", then Noise XX.
+// A raw connection made private and authenticated: multistream-select for "/noise" or "/tls/1.0.0",
+// then Noise XX or TLS 1.3.
 #pragma once
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -14,16 +16,27 @@
 
 namespace kwaai::p2p {
 
-/// What a node brings to all its handshakes. Made once: the signature over the static key is cached
-/// (an RSA one takes a millisecond).
-class NoiseIdentity {
+class NoiseIdentity;
+class TlsIdentity;
+
+/// How connections are made private.
+enum class Security : std::uint8_t { noise, tls };
+
+/// What a node brings to all its handshakes: keys and certificates that its identity has signed.
+/// Made once.
+class SecureIdentity {
 public:
-    /// A new static X25519 key, signed by `key`. `random` as in HostOptions; the system's where
-    /// empty.
-    NoiseIdentity(const crypto::PrivateKey& key, std::function<void(MutableBytes)> random);
-    NoiseIdentity(NoiseIdentity&&) noexcept;
-    NoiseIdentity& operator=(NoiseIdentity&&) noexcept;
-    ~NoiseIdentity();
+    /// @param securities what a listener accepts, at least one
+    /// @param random as in HostOptions; the system's where empty. TLS always uses the system's.
+    SecureIdentity(const crypto::PrivateKey& key,
+                   const std::vector<Security>& securities,
+                   std::function<void(MutableBytes)> random);
+    /// For one security alone.
+    explicit SecureIdentity(NoiseIdentity noise);
+    explicit SecureIdentity(TlsIdentity tls);
+    SecureIdentity(SecureIdentity&&) noexcept;
+    SecureIdentity& operator=(SecureIdentity&&) noexcept;
+    ~SecureIdentity();
 
     struct State;
 
@@ -34,27 +47,29 @@ private:
 };
 
 struct SecureChannel {
-    std::unique_ptr<io::Stream>
-        stream;  // plaintext; writes are sealed in records of up to 65519 bytes
+    std::unique_ptr<io::Stream> stream;  // plaintext; writes are sealed in records
     crypto::PublicKey remote_key;
     PeerId remote;
     /// The muxer agreed inside the handshake; nothing where multistream-select has to.
     std::optional<std::string> muxer;
 };
 
-/// As the dialler. Sends header, "/noise" and the first Noise message in one flight; the last
-/// message is held back and leaves with the first write on the channel, or after read_some() is
-/// called without one: a dial takes two round trips until the peer's answer to that write.
+/// As the dialler. Proposes `securities` of the identity (at least one), by preference.
+/// Noise as the first, and whatever is the only one, is proposed in one flight with the handshake's
+/// first message: a dial takes two round trips until the peer's answer to the first write. Where
+/// the peer refuses that, `Errc::unsupported`, nothing else can be tried on this connection.
+/// Otherwise the peer is asked first, for one after the other, which takes a round trip more.
 /// `Errc::malformed` where the peer breaks the protocol, a signature is wrong, or the peer is not
-/// `expected`; `unsupported` where it speaks no Noise. No time limit of its own.
+/// `expected`; `unsupported` where it speaks none of them. No time limit of its own.
 io::Task<Result<SecureChannel>> secure_outbound(std::unique_ptr<io::Stream> raw,
-                                                const NoiseIdentity& identity,
+                                                const SecureIdentity& identity,
+                                                const std::vector<Security>& securities,
                                                 const std::vector<std::string>& muxers,
                                                 std::optional<PeerId> expected);
 
-/// As the listener.
+/// As the listener, with whatever of the identity's securities the peer proposes.
 io::Task<Result<SecureChannel>> secure_inbound(std::unique_ptr<io::Stream> raw,
-                                               const NoiseIdentity& identity,
+                                               const SecureIdentity& identity,
                                                const std::vector<std::string>& muxers);
 
 }  // namespace kwaai::p2p

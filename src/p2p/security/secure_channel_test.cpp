@@ -183,8 +183,8 @@ TEST_CASE("identities of all kinds secure a channel") {
                                        crypto::KeyType::ecdsa}) {
         const crypto::PrivateKey key = crypto::PrivateKey::generate(type).value();
         SecureWorld world;
-        world.client_identity = NoiseIdentity(key, nullptr);
-        world.server_identity = NoiseIdentity(key, nullptr);
+        world.client_identity = SecureIdentity(NoiseIdentity(key, nullptr));
+        world.server_identity = SecureIdentity(NoiseIdentity(key, nullptr));
         world.expected = PeerId::of(key.public_key());
         world.converse(say_hello, answer_world);
         REQUIRE((world.client->has_value() && world.server->has_value()));

@@ -16,7 +16,7 @@ namespace {
 using Channel = std::optional<Result<SecureChannel>>;
 
 Task<void> listening(std::unique_ptr<io::Stream> raw, Channel& channel) {
-    const NoiseIdentity identity = responder_identity();
+    const SecureIdentity identity = responder_identity();
     const std::vector<std::string> muxers;
     Result<SecureChannel> secured = co_await secure_inbound(std::move(raw), identity, muxers);
     channel.emplace(std::move(secured));
@@ -25,10 +25,11 @@ Task<void> listening(std::unique_ptr<io::Stream> raw, Channel& channel) {
 // An empty write sends the dialler's last message, which the listener waits for.
 Task<void> secure(io::TaskGroup& group, StreamPair& pair, Channel& dialler, Channel& listener) {
     group.spawn(listening, std::move(pair.server), std::ref(listener));
-    const NoiseIdentity identity = initiator_identity();
+    const SecureIdentity identity = initiator_identity();
+    const std::vector<Security> securities{Security::noise};
     const std::vector<std::string> muxers;
-    Result<SecureChannel> secured =
-        co_await secure_outbound(std::move(pair.client), identity, muxers, std::nullopt);
+    Result<SecureChannel> secured = co_await secure_outbound(
+        std::move(pair.client), identity, securities, muxers, std::nullopt);
     REQUIRE(secured.has_value());
     const std::span<const Bytes> nothing;
     const Result<> sent = co_await secured->stream->write(nothing);

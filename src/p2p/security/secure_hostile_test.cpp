@@ -38,7 +38,8 @@ Task<void> judge(io::TaskGroup& group,
                                       bool inbound,
                                       std::optional<PeerId> peer,
                                       Verdict& out) -> Task<void> {
-        const NoiseIdentity identity = inbound ? responder_identity() : initiator_identity();
+        const SecureIdentity identity = inbound ? responder_identity() : initiator_identity();
+        const std::vector<Security> securities{Security::noise};
         const std::vector<std::string> muxers{"/yamux/1.0.0"};
         if (inbound) {
             Result<SecureChannel> channel =
@@ -46,7 +47,7 @@ Task<void> judge(io::TaskGroup& group,
             out.channel.emplace(std::move(channel));
         } else {
             Result<SecureChannel> channel =
-                co_await secure_outbound(std::move(raw), identity, muxers, peer);
+                co_await secure_outbound(std::move(raw), identity, securities, muxers, peer);
             out.channel.emplace(std::move(channel));
         }
         if (!out.channel->has_value()) co_return;

@@ -94,10 +94,11 @@ Task<void> replay(io::TaskGroup& group,
     testing::StreamPair pair = testing::make_stream_pair({.seed = 5, .capacity = 1 << 16});
     group.spawn(serving, std::ref(*pair.server), std::cref(recording));
     auto raw = std::make_unique<RecordingStream>(std::move(pair.client), flights);
-    const NoiseIdentity identity = initiator_identity();
+    const SecureIdentity identity = initiator_identity();
+    const std::vector<Security> securities{Security::noise};
     const std::vector<std::string> muxers{"/yamux/1.0.0"};
     Result<SecureChannel> channel =
-        co_await secure_outbound(std::move(raw), identity, muxers, std::nullopt);
+        co_await secure_outbound(std::move(raw), identity, securities, muxers, std::nullopt);
     REQUIRE_MESSAGE(channel.has_value(), channel.error().context);
     CHECK(channel->remote_key.type() == crypto::KeyType::rsa);
     CHECK(channel->muxer == "/yamux/1.0.0");

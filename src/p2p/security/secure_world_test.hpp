@@ -76,8 +76,11 @@ struct SecureWorld {
         static constexpr auto dial = [](SecureWorld& world, Talk talk) -> io::Task<void> {
             auto raw = std::make_unique<RecordingStream>(std::move(world.pair.client),
                                                          world.client_flights);
-            Result<SecureChannel> channel = co_await secure_outbound(
-                std::move(raw), world.client_identity, world.client_muxers, world.expected);
+            Result<SecureChannel> channel = co_await secure_outbound(std::move(raw),
+                                                                     world.client_identity,
+                                                                     world.securities,
+                                                                     world.client_muxers,
+                                                                     world.expected);
             world.client.emplace(std::move(channel));
             if (world.client->has_value()) co_await talk(world, *(*world.client)->stream);
         };
@@ -102,8 +105,9 @@ struct SecureWorld {
 
     testing::Simulation simulation;
     testing::StreamPair pair;
-    NoiseIdentity client_identity = initiator_identity();
-    NoiseIdentity server_identity = responder_identity();
+    SecureIdentity client_identity = initiator_identity();
+    SecureIdentity server_identity = responder_identity();
+    std::vector<Security> securities{Security::noise};  // that the client proposes
     std::vector<std::string> client_muxers{"/yamux/1.0.0"};
     std::vector<std::string> server_muxers{"/yamux/1.0.0"};
     std::optional<PeerId> expected;
