@@ -28,8 +28,15 @@ io::Task<Result<Negotiated>> negotiate(io::Stream& stream, State& state) {
         if (count == 0)
             co_return fail(Errc::closed, "the peer ended the stream while agreeing on a protocol");
         const Bytes arrived = Bytes(chunk).first(count);
-        KWAAI_CO_TRY(const std::size_t used, state.receive(arrived));
-        rest = arrived.subspan(used);
+        const Result<std::size_t> used = state.receive(arrived);
+        if (!used) {
+            // A refusal may stand in front of what is wrong: who proposed lazily learns of it.
+            const codec::Buffer last = state.take_output();
+            const Bytes bytes(last);
+            if (!last.empty()) (void)co_await stream.write(bytes);
+            co_return std::unexpected<Error>(used.error());
+        }
+        rest = arrived.subspan(*used);
     }
 }
 
