@@ -25,6 +25,7 @@ struct Flags {
     std::uint16_t port = 0;
     std::string address_file;
     std::string key = "ed25519";
+    std::string security;
     DialFlags dial;
 };
 
@@ -33,6 +34,8 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
     app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
+    app.add_option("--sec", flags.security, "the only one; both where it is not given")
+        ->check(CLI::IsMember({"noise", "tls"}));
     app.add_option("--dial", flags.dial.address, "multiaddr with /p2p");
     app.add_option("--pings", flags.dial.pings);
     app.add_option("--echo-mib", flags.dial.echo_mib, "each way, on one stream");
@@ -81,12 +84,11 @@ Result<> run(const Flags& flags) {
     KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(type));
     io::Loop loop;
     io::TcpNetwork network(loop);
-    p2p::Host host(network,
-                   loop.clock(),
-                   {.identity = std::move(identity),
-                    .agent = "kwaai-interop/0.1",
-                    .limits = {},
-                    .random = {}});
+    p2p::HostOptions options{
+        .identity = std::move(identity), .agent = "kwaai-interop/0.1", .limits = {}, .random = {}};
+    if (flags.security == "noise") options.securities = {p2p::Security::noise};
+    if (flags.security == "tls") options.securities = {p2p::Security::tls};
+    p2p::Host host(network, loop.clock(), std::move(options));
     add_services(host);
     if (!flags.listen.empty()) {
         const std::string end = flags.listen == "ws" ? "/ws" : "";

@@ -40,6 +40,7 @@ class Peer:
     has_perf = True
     can_listen = True
     transports = ("tcp", "ws")
+    securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
     agent = None  # what identify calls it
 
@@ -64,11 +65,15 @@ class Peer:
         log = pathlib.Path(folder) / f"{self.name}-{role}.log"
         return Process(f"{self.name} ({role})", command, log, cwd=self.cwd(), env=self.env())
 
-    def listen(self, folder, key, transport="tcp"):
-        """A running listener and its address; `transport` is tcp or ws."""
+    def security_flags(self, security):
+        return ["--sec", security] if len(self.securities) > 1 else []
+
+    def listen(self, folder, key, transport="tcp", security="noise"):
+        """A running listener and its address; `transport` is tcp or ws, `security` noise or tls."""
         addresses = pathlib.Path(folder) / f"{self.name}.addresses"
         addresses.unlink(missing_ok=True)
-        process = self.start(folder, "listens", "--listen", transport, "--addrfile", str(addresses), "--key", key)
+        flags = ["--listen", transport, "--addrfile", str(addresses), "--key", key, *self.security_flags(security)]
+        process = self.start(folder, "listens", *flags)
         try:
             process.wait_for(addresses.exists, START_S, "address")
         except BaseException:
@@ -152,6 +157,7 @@ class Chromium(Peer):
     has_perf = False
     can_listen = False
     transports = ("ws",)
+    securities = ("noise",)
 
     def __init__(self, js):
         self.js = js
@@ -178,6 +184,7 @@ class P2pd(Peer):
     can_reset = False
     has_perf = False
     transports = ("tcp",)
+    securities = ("noise",)
     needs_identity_file = True
 
     def prepare(self, cache):

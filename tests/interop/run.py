@@ -67,10 +67,10 @@ def problems_of(report, dialler, listener):
     return problems
 
 
-def dial(dialler, listener, key, folder, transport, *more):
-    process, address = listener.listen(folder, key, transport)
+def dial(dialler, listener, key, folder, transport, security, *more):
+    process, address = listener.listen(folder, key, transport, security)
     with process:
-        flags = ["--key", key, *more]
+        flags = ["--key", key, *dialler.security_flags(security), *more]
         if not listener.sees_half_close and isinstance(dialler, Kwaai):
             flags.append("--ends-last")
         report = json.loads(dialler.dial(folder, address, *flags))
@@ -92,19 +92,19 @@ def note_of(report):
 
 
 def run_matrix(kwaai, peers, folder, tally):
-    print(f"Noise, yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
+    print(f"yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
     flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
-    cases = [("tcp", key) for key in KEYS] + [("ws", KEYS[0])]
+    cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS] + [("ws", "noise", KEYS[0])]
     for peer in peers:
-        for transport, key in cases:
-            if transport not in peer.transports:
+        for transport, security, key in cases:
+            if transport not in peer.transports or security not in peer.securities:
                 continue
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):
                 if not listener.can_listen:
                     continue
-                what = f"{dialler.name} → {listener.name}, {transport}, {key}"
+                what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
                 try:
-                    report = dial(dialler, listener, key, folder, transport, *flags)
+                    report = dial(dialler, listener, key, folder, transport, security, *flags)
                 except Failed as failure:
                     tally.row(what, [str(failure)])
                     continue
@@ -114,11 +114,13 @@ def run_matrix(kwaai, peers, folder, tally):
 def run_bench(kwaai, peers, folder):
     nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
     print("one stream, MiB/s; new connection to the first byte of an answer, ms (least, median)", flush=True)
-    for transport, dialler, listener in itertools.product(("tcp", "ws"), nodes, nodes):
+    ways = (("tcp", "noise"), ("tcp", "tls"), ("ws", "noise"))
+    for (transport, security), dialler, listener in itertools.product(ways, nodes, nodes):
         try:
-            report = dial(dialler, listener, "ed25519", folder, transport, "--first-bytes", "30", "--perf-mib", "256")
+            flags = ["--first-bytes", "30", "--perf-mib", "256"]
+            report = dial(dialler, listener, "ed25519", folder, transport, security, *flags)
         except Failed as failure:
-            print(f"  {transport}: {dialler.name} → {listener.name}: {failure}", flush=True)
+            print(f"  {transport}, {security}: {dialler.name} → {listener.name}: {failure}", flush=True)
             continue
         for what, why in report["failures"].items():
             print(f"  {dialler.name} → {listener.name}: {what}: {why}", flush=True)
@@ -127,7 +129,7 @@ def run_bench(kwaai, peers, folder):
             return f"{report[name]:.{digits}f}" if report.get(name) else "–"
 
         print(
-            f"  {transport:<3}  {dialler.name:<6} → {listener.name:<6} "
+            f"  {transport:<3}  {security:<5}  {dialler.name:<6} → {listener.name:<6} "
             f"up {show('perf_up_mib_s', 0):>5}  down {show('perf_down_mib_s', 0):>5}   "
             f"dial {show('handshake_ms_min', 2)} {show('handshake_ms_median', 2)}   "
             f"first byte {show('first_byte_ms_min', 2)} {show('first_byte_ms_median', 2)}",

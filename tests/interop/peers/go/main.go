@@ -29,6 +29,7 @@ import (
 	"github.com/libp2p/go-libp2p/core/protocol"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
+	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
@@ -354,6 +355,7 @@ func main() {
 	port := flag.Int("port", 0, "0: the system chooses")
 	addrFile := flag.String("addrfile", "", "gets the multiaddrs, one a line")
 	key := flag.String("key", "ed25519", "ed25519 or rsa")
+	security := flag.String("sec", "noise", "noise or tls: the only one")
 	dial := flag.String("dial", "", "multiaddr with /p2p")
 	pings := flag.Int("pings", 5, "")
 	echoMib := flag.Int("echo-mib", 0, "each way, on one stream")
@@ -368,8 +370,12 @@ func main() {
 	options := []libp2p.Option{libp2p.Identity(identity), libp2p.UserAgent("gopeer/0.1"),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
 		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New),
-		libp2p.Security(noise.ID, noise.New),
 		libp2p.DisableRelay()}
+	if *security == "tls" {
+		options = append(options, libp2p.Security(tls.ID, tls.New))
+	} else {
+		options = append(options, libp2p.Security(noise.ID, noise.New))
+	}
 	switch *listen {
 	case "":
 		options = append(options, libp2p.NoListenAddrs)

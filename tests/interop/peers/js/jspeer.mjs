@@ -7,6 +7,7 @@ import { identify, identifyPush } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
 import { ping } from '@libp2p/ping'
 import { tcp } from '@libp2p/tcp'
+import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { dialAndTry, kDialFlags, kEcho, kPerf, kReset, sendZeros } from './dialler.mjs'
@@ -15,6 +16,7 @@ const { values: flags } = parseArgs({
   options: {
     ...kDialFlags,
     listen: { type: 'string' },
+    sec: { type: 'string', default: 'noise' },
     port: { type: 'string', default: '0' },
     addrfile: { type: 'string' }
   }
@@ -53,7 +55,7 @@ const node = await createLibp2p({
   privateKey: await generateKeyPair(flags.key === 'rsa' ? 'RSA' : 'Ed25519', 2048),
   addresses: { listen: flags.listen ? [listenAddress] : [] },
   transports: [tcp(), webSockets()],
-  connectionEncrypters: [noise()],
+  connectionEncrypters: [flags.sec === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   services: {
     identify: identify(),
