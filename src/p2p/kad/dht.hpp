@@ -48,6 +48,9 @@ struct DhtOptions {
     /// Which peers that speak the protocol may be in the routing table. Where empty: all, but under
     /// kPublicKadProtocol those that speak_hivemind (docs/protocols/kad.md).
     std::function<bool(const PeerInfo&)> admits;
+    /// Where others can dial this node, without /p2p; told with what it provides. Where empty:
+    /// where the host listens, but not 0.0.0.0 and ::.
+    std::function<std::vector<Multiaddr>()> own_addresses;
     /// Of the points that are looked up to refresh buckets.
     std::uint64_t seed = 1;
 };

@@ -53,14 +53,14 @@ struct DhtLimits {
     std::size_t records_bytes_max = 16 << 20;
     std::size_t provider_keys_max = 4096;
     std::size_t providers_per_key_max = 64;
-    std::chrono::hours record_lifetime{48};
-    std::chrono::hours provider_lifetime{48};
-    std::chrono::hours provider_address_lifetime{24};
+    std::chrono::minutes record_lifetime = std::chrono::hours(48);
+    std::chrono::minutes provider_lifetime = std::chrono::hours(48);
+    std::chrono::minutes provider_address_lifetime = std::chrono::hours(24);
     std::chrono::minutes expiry_interval{10};
 
     // What we have put or provide
     std::size_t published_max = 1024;
-    std::chrono::hours republish_interval{22};
+    std::chrono::minutes republish_interval = std::chrono::hours(22);
 };
 
 }  // namespace kwaai::p2p::kad

@@ -41,6 +41,8 @@ public:
     /// Nothing more is wanted.
     void stop() { is_stopped_ = true; }
 
+    [[nodiscard]] bool is_stopped() const { return is_stopped_; }
+
     [[nodiscard]] bool is_over() const;
 
     /// Nearest first, at most `result_size`: those that answered, and those that were heard of and
