@@ -59,9 +59,10 @@ struct DhtOptions {
 /// kept while run() runs, too. Cancelling a call ends its requests.
 ///
 /// Lookups end when the `closest_answered` nearest peers have answered, after `lookup_timeout`, or
-/// after `queries_max` requests, with what there is by then. Each request has as much time as the
-/// peer's earlier ones suggest. Common errors: `unavailable` where no peer is known or none
-/// answers, `invalid_argument` and `limit_exceeded` for keys and values past DhtLimits.
+/// after `queries_max` requests, with what there is by then. A peer that takes
+/// longer than its earlier answers suggest is not waited for; its late answer counts. Common
+/// errors: `unavailable` where no peer is known or none answers, `invalid_argument` and
+/// `limit_exceeded` for keys and values past DhtLimits.
 class Dht {
 public:
     /// `host` and `clock` outlive it, and the host's run() has ended before them. In server mode

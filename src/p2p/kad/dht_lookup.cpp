@@ -56,8 +56,10 @@ io::Task<Result<>> Dht::State::run_lookup(Lookup& lookup) {
 
 io::Task<void> Dht::State::drive(io::TaskGroup& lookup_group, Lookup& lookup) {
     while (!lookup.state.is_over()) {
-        while (const auto peer = lookup.state.next())
+        while (const auto peer = lookup.state.next()) {
+            lookup_group.spawn(&State::lose_patience, std::ref(*this), std::ref(lookup), *peer);
             lookup_group.spawn(&State::ask_for, std::ref(*this), std::ref(lookup), *peer);
+        }
         if (lookup.state.is_over()) break;
         co_await lookup.changed.wait();
     }
@@ -66,12 +68,23 @@ io::Task<void> Dht::State::drive(io::TaskGroup& lookup_group, Lookup& lookup) {
 
 io::Task<void> Dht::State::ask_for(Lookup& lookup, PeerId peer) {
     Message request = lookup.request;
-    const auto reply = co_await ask(peer, std::move(request));
+    const auto reply = co_await ask(peer, std::move(request), Patience::longest);
     if (reply)
         take_closer(lookup, peer, *reply);
     else
         lookup.state.failed(peer);
     if (lookup.wanted && host.is_connected(*lookup.wanted)) lookup.state.stop();
+    lookup.changed.notify_all();
+}
+
+// The answer may still come; a peer that is gone has failed here already when the lookup ends.
+io::Task<void> Dht::State::lose_patience(Lookup& lookup, PeerId peer) {
+    io::Duration patience = timings.reply_timeout(peer);
+    if (!host.is_connected(peer)) patience += timings.dial_timeout(peer);
+    co_await clock.sleep_for(patience);
+    if (!lookup.state.is_asked(peer)) co_return;
+    lookup.state.stalled(peer);
+    note_failure(peer, io::timeout_error(patience));
     lookup.changed.notify_all();
 }
 
@@ -120,7 +133,7 @@ io::Task<void> Dht::State::spread_some(Spread& all) {
                 all.last_failure = is_told.error().context;
             continue;
         }
-        const auto reply = co_await ask(std::move(peer), std::move(message));
+        const auto reply = co_await ask(std::move(peer), std::move(message), Patience::usual);
         if (reply)
             ++all.taken;
         else

@@ -37,7 +37,7 @@ io::Task<void> Dht::State::check(Candidate candidate) {
     if (options.admits && !options.admits(*info)) co_return;
     if (!candidate.has_answered) {
         Message request{.type = MessageType::find_node, .key = codec::to_buffer(host.id().bytes())};
-        const auto reply = co_await ask(peer, std::move(request));
+        const auto reply = co_await ask(peer, std::move(request), Patience::usual);
         if (!reply) co_return;
     }
     // Where the connection leads, not where the peer says that it is.

@@ -19,10 +19,11 @@ void Dht::State::note_failure(const PeerId& peer, const Error& error) {
         static_cast<void>(table.failed(peer));
 }
 
-io::Task<Result<std::unique_ptr<Stream>>> Dht::State::open(PeerId peer) {
-    const io::Duration patience =
+io::Task<Result<std::unique_ptr<Stream>>> Dht::State::open(PeerId peer, Patience patience) {
+    io::Duration limit =
         host.is_connected(peer) ? timings.reply_timeout(peer) : timings.dial_timeout(peer);
-    const OpenOptions opening{.timeout = std::chrono::ceil<std::chrono::milliseconds>(patience)};
+    if (patience == Patience::longest) limit = options.limits.rpc_timeout_max;
+    const OpenOptions opening{.timeout = std::chrono::ceil<std::chrono::milliseconds>(limit)};
     auto stream = co_await host.open(std::move(peer), options.protocol, opening);
     co_return stream;
 }
@@ -40,16 +41,18 @@ io::Task<Result<Reply>> Dht::State::exchange(Stream& stream, Message request) {
     co_return Reply{.message = std::move(message), .told_by = stream.remote_address()};
 }
 
-io::Task<Result<Reply>> Dht::State::ask(PeerId peer, Message request) {
-    auto stream = co_await open(peer);
+io::Task<Result<Reply>> Dht::State::ask(PeerId peer, Message request, Patience patience) {
+    auto stream = co_await open(peer, patience);
     if (!stream) {
         note_failure(peer, stream.error());
         co_return forward_error(stream);
     }
     const io::TimePoint begin = clock.now();
     auto exchanging = exchange(**stream, std::move(request));
-    auto reply =
-        co_await io::with_timeout(clock, timings.reply_timeout(peer), std::move(exchanging));
+    const io::Duration limit = patience == Patience::longest
+                                   ? io::Duration(options.limits.rpc_timeout_max)
+                                   : timings.reply_timeout(peer);
+    auto reply = co_await io::with_timeout(clock, limit, std::move(exchanging));
     if (!reply) {
         // Whoever sends more than anybody needs is at fault.
         if (reply.error().code == Errc::limit_exceeded) reply.error().code = Errc::malformed;
@@ -77,7 +80,7 @@ io::Task<Result<>> Dht::State::deliver(Stream& stream, Message message) {
 }
 
 io::Task<Result<>> Dht::State::tell(PeerId peer, Message message) {
-    auto stream = co_await open(peer);
+    auto stream = co_await open(peer, Patience::usual);
     if (!stream) {
         note_failure(peer, stream.error());
         co_return forward_error(stream);

@@ -51,13 +51,16 @@ struct Dht::State {
     State(Host& its_host, io::Clock& its_clock, DhtOptions its_options);
 
     // dht_rpc.cpp
-    /// Sends a request and waits for its reply. Tells the timings and the table how it went.
-    io::Task<Result<Reply>> ask(PeerId peer, Message request);
+    enum class Patience : std::uint8_t { usual, longest };
+
+    /// Sends a request and waits for its reply, as long as the peer's earlier ones suggest or as
+    /// long as is ever done. Tells the timings and the table how it went.
+    io::Task<Result<Reply>> ask(PeerId peer, Message request, Patience patience);
     /// Sends what has no reply, and waits until the peer has read it.
     io::Task<Result<>> tell(PeerId peer, Message message);
     io::Task<Result<Reply>> exchange(Stream& stream, Message request);
     io::Task<Result<>> deliver(Stream& stream, Message message);
-    io::Task<Result<std::unique_ptr<Stream>>> open(PeerId peer);
+    io::Task<Result<std::unique_ptr<Stream>>> open(PeerId peer, Patience patience);
     void note_failure(const PeerId& peer, const Error& error);
 
     // dht_lookup.cpp
@@ -66,6 +69,7 @@ struct Dht::State {
     io::Task<Result<>> run_lookup(Lookup& lookup);
     io::Task<void> drive(io::TaskGroup& lookup_group, Lookup& lookup);
     io::Task<void> ask_for(Lookup& lookup, PeerId peer);
+    io::Task<void> lose_patience(Lookup& lookup, PeerId peer);
     void take_closer(Lookup& lookup, const PeerId& peer, const Reply& reply);
     [[nodiscard]] std::vector<PeerAddresses> with_addresses(const std::vector<PeerId>& peers) const;
     io::Task<Result<std::vector<PeerId>>> closest_peers(codec::Buffer key);

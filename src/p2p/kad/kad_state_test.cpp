@@ -218,6 +218,28 @@ TEST_CASE("a lookup that is led on for ever ends after its number of queries") {
     CHECK(count <= 50);
 }
 
+TEST_CASE("a peer that stalls gives its place to others, and its late answer counts") {
+    LookupState lookup(make_peer(0),
+                       {.target = KadKey::of(make_peer(9)), .parallel = 1, .closest_answered = 3});
+    const std::vector<PeerId> seeds{make_peer(1), make_peer(2)};
+    lookup.add_seeds(seeds);
+    const auto first = lookup.next();
+    REQUIRE(first.has_value());
+    CHECK_FALSE(lookup.next().has_value());
+    lookup.stalled(*first);
+    const auto second = lookup.next();
+    REQUIRE(second.has_value());
+    lookup.answered(*second, {});
+    CHECK_FALSE(lookup.is_over());
+    lookup.answered(*first, std::vector<PeerId>{make_peer(3)});
+    const auto third = lookup.next();
+    REQUIRE(third.has_value());
+    CHECK(*third == make_peer(3));
+    lookup.failed(*third);
+    CHECK(lookup.is_over());
+    CHECK(lookup.answerers().size() == 2);
+}
+
 TEST_CASE("a full store keeps what is nearer, and forgets what is too old") {
     DhtLimits limits;
     limits.records_max = 10;
@@ -287,6 +309,8 @@ TEST_CASE("the time that a peer is given follows what it took") {
     CHECK(timings.reply_timeout(make_peer(3)) == 500ms);
     timings.answered(make_peer(4), 60s);
     CHECK(timings.reply_timeout(make_peer(4)) == 10s);
+    timings.failed(make_peer(5), kStart - 1s);
+    CHECK_FALSE(timings.has_failed_lately(make_peer(5), kStart));
     timings.failed(make_peer(5), kStart);
     CHECK(timings.has_failed_lately(make_peer(5), kStart + 59s));
     CHECK_FALSE(timings.has_failed_lately(make_peer(5), kStart + 60s));

@@ -31,19 +31,19 @@ bool LookupState::is_finished(const Path& path) const {
     std::size_t answered = 0;
     for (const Distance& distance : path.nodes) {
         const Phase phase = nodes_.at(distance).phase;
-        if (phase == Phase::failed) continue;
+        if (phase == Phase::failed || phase == Phase::stalled) continue;
         if (phase != Phase::answered) break;
         if (++answered >= options_.closest_answered) return true;
     }
     // What another path has asked leads on over there.
-    return path.under_way == 0 && !nearest_heard(path);
+    return path.under_way == 0 && path.stalled == 0 && !nearest_heard(path);
 }
 
 std::optional<Distance> LookupState::nearest_heard(const Path& path) const {
     std::size_t seen = 0;
     for (const Distance& distance : path.nodes) {
         const Phase phase = nodes_.at(distance).phase;
-        if (phase == Phase::failed) continue;
+        if (phase == Phase::failed || phase == Phase::stalled) continue;
         if (phase == Phase::heard) return distance;
         // Beyond the result there is nothing to find.
         if (++seen >= options_.result_size) return std::nullopt;
@@ -73,9 +73,15 @@ std::optional<PeerId> LookupState::next() {
 
 LookupState::Node* LookupState::find_asked(const PeerId& peer) {
     const auto found = nodes_.find(Distance::between(options_.target, KadKey::of(peer)));
-    if (found == nodes_.end() || found->second.phase != Phase::asked) return nullptr;
-    --paths_[found->second.path].under_way;
-    return &found->second;
+    if (found == nodes_.end()) return nullptr;
+    Node& node = found->second;
+    if (node.phase == Phase::asked)
+        --paths_[node.path].under_way;
+    else if (node.phase == Phase::stalled)
+        --paths_[node.path].stalled;
+    else
+        return nullptr;
+    return &node;
 }
 
 void LookupState::answered(const PeerId& peer, std::span<const PeerId> closer) {
@@ -91,10 +97,23 @@ void LookupState::failed(const PeerId& peer) {
     if (node != nullptr) node->phase = Phase::failed;
 }
 
+bool LookupState::is_asked(const PeerId& peer) const {
+    const auto found = nodes_.find(Distance::between(options_.target, KadKey::of(peer)));
+    return found != nodes_.end() && found->second.phase == Phase::asked;
+}
+
+void LookupState::stalled(const PeerId& peer) {
+    const auto found = nodes_.find(Distance::between(options_.target, KadKey::of(peer)));
+    if (found == nodes_.end() || found->second.phase != Phase::asked) return;
+    found->second.phase = Phase::stalled;
+    --paths_[found->second.path].under_way;
+    ++paths_[found->second.path].stalled;
+}
+
 bool LookupState::is_over() const {
     if (is_stopped_) return true;
     const auto is_under_way = [](const Path& path) {
-        return path.under_way > 0;
+        return path.under_way + path.stalled > 0;
     };
     if (queries_ >= options_.queries_max && std::ranges::none_of(paths_, is_under_way)) return true;
     return std::ranges::all_of(paths_, [this](const Path& path) { return is_finished(path); });

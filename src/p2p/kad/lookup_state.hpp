@@ -37,6 +37,10 @@ public:
     [[nodiscard]] std::optional<PeerId> next();
     void answered(const PeerId& peer, std::span<const PeerId> closer);
     void failed(const PeerId& peer);
+    /// Whether it was, and has neither answered nor failed nor stalled.
+    [[nodiscard]] bool is_asked(const PeerId& peer) const;
+    /// It takes longer than it should: others are asked meanwhile, and its answer still counts.
+    void stalled(const PeerId& peer);
 
     /// Nothing more is wanted.
     void stop() { is_stopped_ = true; }
@@ -57,7 +61,7 @@ public:
     [[nodiscard]] std::size_t query_count() const { return queries_; }
 
 private:
-    enum class Phase : std::uint8_t { heard, asked, answered, failed };
+    enum class Phase : std::uint8_t { heard, asked, stalled, answered, failed };
 
     struct Node {
         PeerId peer;
@@ -68,7 +72,8 @@ private:
 
     struct Path {
         std::set<Distance> nodes;
-        std::size_t under_way = 0;
+        std::size_t under_way = 0;  // and not stalled
+        std::size_t stalled = 0;
     };
 
     void learn(std::size_t path, const PeerId& peer, unsigned hops);

@@ -44,12 +44,14 @@ PeerTimings::Entry& PeerTimings::touch(const PeerId& peer) {
 void PeerTimings::answered(const PeerId& peer, io::Duration round_trip) {
     Entry& entry = touch(peer);
     entry.time.measured(round_trip);
-    entry.failure.reset();
+    entry.failures = 0;
     all_.measured(round_trip);
 }
 
 void PeerTimings::failed(const PeerId& peer, io::TimePoint now) {
-    touch(peer).failure = now;
+    Entry& entry = touch(peer);
+    ++entry.failures;
+    entry.failure = now;
 }
 
 io::Duration PeerTimings::reply_timeout(const PeerId& peer) const {
@@ -68,8 +70,8 @@ io::Duration PeerTimings::dial_timeout(const PeerId& peer) const {
 
 bool PeerTimings::has_failed_lately(const PeerId& peer, io::TimePoint now) const {
     const auto known = entries_.find(peer);
-    return known != entries_.end() && known->second.failure &&
-           now - *known->second.failure < limits_.failure_memory;
+    return known != entries_.end() && known->second.failures >= limits_.failures_max &&
+           now - known->second.failure < limits_.failure_memory;
 }
 
 }  // namespace kwaai::p2p::kad

@@ -37,13 +37,14 @@ public:
     [[nodiscard]] io::Duration reply_timeout(const PeerId& peer) const;
     /// For a connection and a stream: four round trips.
     [[nodiscard]] io::Duration dial_timeout(const PeerId& peer) const;
-    /// Within `failure_memory`, and not answered since.
+    /// `failures_max` times in a row, the last one within `failure_memory`.
     [[nodiscard]] bool has_failed_lately(const PeerId& peer, io::TimePoint now) const;
 
 private:
     struct Entry {
         SmoothedTime time;
-        std::optional<io::TimePoint> failure;
+        std::size_t failures = 0;  // in a row
+        io::TimePoint failure{};   // the last one
         std::list<PeerId>::iterator use;
     };
 
