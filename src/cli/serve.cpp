@@ -160,6 +160,8 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.version = KWAAI_VERSION;
     options.engine = engine_options(flags.engine, progress);
     options.peers = plan.peers;
+    options.finds_servers = flags.swarm.finds_servers;
+    KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm));
     options.prefix = flags.swarm.prefix;
     options.http = plan.http;
     if (plan.serves_blocks) {
@@ -214,6 +216,7 @@ Action add_serve(CLI::App& verb) {
         "  kwaai serve\n"
         "  kwaai serve model.gguf --http [::1]:8081 --threads 4\n"
         "  kwaai serve --blocks 0:15 --listen /ip4/0.0.0.0/tcp/4001\n"
+        "  kwaai serve --blocks 15:30 --bootstrap /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...\n"
         "  kwaai serve --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW... --http 127.0.0.1:8080");
     return [flags] {
         const auto status = serve(*flags);

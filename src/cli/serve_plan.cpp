@@ -26,10 +26,11 @@ Result<> check_together(const ServeFlags& flags, const ServePlan& plan) {
     if (!plan.serves_blocks && !flags.identity.empty())
         return fail(Errc::invalid_argument,
                     "--identity is for a node that serves blocks: give --blocks or --listen too");
-    if (!plan.http && !plan.peers.empty())
-        return fail(Errc::invalid_argument,
-                    "--peer says where texts get their other blocks, but a node with --blocks "
-                    "alone writes none: give --http too");
+    if (!plan.http && (!plan.peers.empty() || flags.swarm.finds_servers))
+        return fail(
+            Errc::invalid_argument,
+            "--peer and --swarm say where texts get their other blocks, but a node with --blocks "
+            "alone writes none: give --http too");
     return {};
 }
 

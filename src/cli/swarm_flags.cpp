@@ -36,7 +36,16 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags) {
                     "Compute blocks on this node: /ip4/ADDRESS/tcp/PORT/p2p/ID, as `kwaai serve` "
                     "prints it; with =A:B for a stock Petals server's blocks. Repeatable")
         ->allow_extra_args(false);
-    verb.add_option("--prefix", flags.prefix, "Name of the blocks of stock Petals servers");
+    verb.add_flag("--swarm",
+                  flags.finds_servers,
+                  "Find the nodes that serve the model's blocks, and follow who comes and goes");
+    verb.add_option("--bootstrap",
+                    flags.bootstrap,
+                    "A node of the network to join: any address that `kwaai serve` printed. "
+                    "Repeatable")
+        ->allow_extra_args(false);
+    verb.add_option(
+        "--prefix", flags.prefix, "Name of the blocks, where it is not the model's name");
     verb.add_option("--rows", flags.rows, "What travels between nodes: f32, f16 or bf16")
         ->capture_default_str();
 }
@@ -63,11 +72,27 @@ Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags) {
     return peers;
 }
 
+Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const SwarmFlags& flags) {
+    std::vector<p2p::Multiaddr> addresses;
+    for (const std::string& text : flags.bootstrap) {
+        auto address = p2p::Multiaddr::parse(text);
+        if (!address) return fail(Errc::invalid_argument, "--bootstrap " + address.error().context);
+        if (!address->peer())
+            return fail(Errc::invalid_argument,
+                        "--bootstrap " + printable(text) +
+                            ": the address must end with /p2p/ID, the node's identity");
+        addresses.push_back(std::move(*address));
+    }
+    return addresses;
+}
+
 Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
                                                const SwarmFlags& swarm,
                                                RouteReport& report) {
     node::ClientNodeOptions options;
     KWAAI_TRY(options.peers, parse_peers(swarm));
+    KWAAI_TRY(options.bootstrap, parse_bootstrap(swarm));
+    options.finds_servers = swarm.finds_servers;
     KWAAI_TRY(options.rows, node::parse_rows(swarm.rows));
     KWAAI_TRY(options.model_path, find_model(engine.model));
     options.version = KWAAI_VERSION;
@@ -85,7 +110,10 @@ Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
 
 Result<OpenedModel> OpenedModel::open(const EngineFlags& engine, const SwarmFlags& swarm) {
     OpenedModel opened;
-    if (swarm.peers.empty()) {
+    if (!swarm.bootstrap.empty() && !swarm.finds_servers)
+        return fail(Errc::invalid_argument,
+                    "--bootstrap names a node of a network to find servers in: give --swarm too");
+    if (swarm.peers.empty() && !swarm.finds_servers) {
         KWAAI_TRY(opened.engine_, load_engine(engine));
         opened.model_ = opened.engine_.get();
         return opened;

@@ -20,11 +20,13 @@ namespace kwaai::cli {
 /// Whose blocks are used, and how.
 struct SwarmFlags {
     std::vector<std::string> peers;  // MULTIADDR or MULTIADDR=A:B
+    bool finds_servers = false;
+    std::vector<std::string> bootstrap;
     std::string prefix;
     std::string rows = "f32";
 };
 
-/// `--peer --prefix --rows`. `flags` must outlive the parse.
+/// `--peer --swarm --bootstrap --prefix --rows`. `flags` must outlive the parse.
 void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
 
 /// "A:B" with A below B. `Errc::invalid_argument` shows an example.
@@ -33,12 +35,15 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
 /// Errors of petals::parse_peer_address.
 [[nodiscard]] Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags);
 
+/// Addresses with /p2p. `Errc::invalid_argument` says what is wrong with one.
+[[nodiscard]] Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const SwarmFlags& flags);
+
 /// What a client of a swarm is made of; what happens goes to `report`, which outlives it.
 [[nodiscard]] Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
                                                              const SwarmFlags& swarm,
                                                              RouteReport& report);
 
-/// A model at work: on this machine where no peers are named, else through them.
+/// A model at work: on this machine where no peers are named or to be found, else through them.
 class OpenedModel {
 public:
     /// Finds and loads the model, with a progress line on a terminal. Errors of find_model,

@@ -12,7 +12,10 @@
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
 #include "node/directories.hpp"
+#include "node/swarm_names.hpp"
+#include "p2p/discovery/discovery.hpp"
 #include "p2p/host.hpp"
+#include "p2p/kad/dht.hpp"
 #include "petals/block_server.hpp"
 #include "petals/model_digest.hpp"
 #include "petals/wire.hpp"
@@ -20,12 +23,8 @@
 namespace kwaai::node {
 namespace {
 
-// Names of blocks stand behind one another with spaces between them.
-std::string prefix_of(const std::string& wanted, const std::string& model_name) {
-    std::string prefix = wanted.empty() ? model_name : wanted;
-    std::ranges::replace(prefix, ' ', '-');
-    return prefix;
-}
+constexpr io::Duration kJoinAgain = std::chrono::seconds(2);
+constexpr io::Duration kJoinAgainMax = std::chrono::minutes(1);
 
 io::Task<Result<codec::Buffer>> tell_loading(p2p::PeerId /*caller*/, codec::Buffer /*request*/) {
     co_return fail(Errc::unavailable, "the blocks are being loaded; ask again soon");
@@ -69,15 +68,6 @@ std::vector<p2p::Multiaddr> at_interfaces(const p2p::Multiaddr& address) {
 
 }  // namespace
 
-namespace {
-
-std::uint64_t seconds_since_1970() {
-    const auto now = std::chrono::system_clock::now().time_since_epoch();
-    return static_cast<std::uint64_t>(std::chrono::floor<std::chrono::seconds>(now).count());
-}
-
-}  // namespace
-
 // In the order in which each needs those before it.
 struct BlockNode::Parts {
     Parts(io::Loop& the_loop, Identity the_identity, BlockNodeOptions the_options)
@@ -92,7 +82,17 @@ struct BlockNode::Parts {
                 .limits = {},
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
-          rpc(host, loop.clock(), hivemind::RpcLimits{}) {}
+          rpc(host, loop.clock(), hivemind::RpcLimits{}),
+          dht(host, loop.clock(), dht_options()),
+          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
+
+    p2p::kad::DhtOptions dht_options();
+    static io::Task<void> attend(io::TaskGroup& group,
+                                 Parts& parts,
+                                 std::function<void(const std::string&)> on_note);
+    io::Task<void> run_host(io::TaskGroup& group);
+    io::Task<void> join(std::function<void(const std::string&)> on_note);
+    [[nodiscard]] Result<> offer();
 
     io::Loop& loop;
     Identity identity;
@@ -101,11 +101,69 @@ struct BlockNode::Parts {
     io::TcpNetwork network;
     p2p::Host host;
     hivemind::RpcServer rpc;
+    p2p::kad::Dht dht;
+    p2p::Discovery discovery;
     std::unique_ptr<engine::BlockEngine> engine;
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
     io::WorkerThreads loading{1};
 };
+
+p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
+    p2p::kad::DhtOptions chosen;
+    chosen.mode = p2p::kad::Mode::server;
+    chosen.seed = seconds_since_1970();
+    chosen.own_addresses = [this] {
+        std::vector<p2p::Multiaddr> all;
+        for (const p2p::Multiaddr& address : host.addresses())
+            for (const p2p::Multiaddr& at : at_interfaces(address.without_peer()))
+                all.push_back(at);
+        return all;
+    };
+    return chosen;
+}
+
+io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
+                                        Parts& parts,
+                                        std::function<void(const std::string&)> on_note) {
+    group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
+    group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
+    group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
+    if (!parts.options.bootstrap.empty())
+        group.spawn(&Parts::join, std::ref(parts), std::move(on_note));
+    co_return;
+}
+
+io::Task<void> BlockNode::Parts::run_host(io::TaskGroup& group) {
+    co_await host.run();
+    group.cancel();
+}
+
+io::Task<void> BlockNode::Parts::join(std::function<void(const std::string&)> on_note) {
+    io::Duration pause = kJoinAgain;
+    while (true) {
+        if (dht.peer_count() == 0) {
+            const auto joined = co_await dht.bootstrap(options.bootstrap);
+            if (!joined && pause == kJoinAgain && on_note)
+                on_note(joined.error().context + "; trying again and again");
+            if (joined && on_note) on_note(joined_sentence(*joined));
+            pause = joined ? kJoinAgain : std::min(2 * pause, kJoinAgainMax);
+        }
+        co_await loop.clock().sleep_for(pause);
+    }
+}
+
+Result<> BlockNode::Parts::offer() {
+    const engine::BlockBackendStats stats = engine->stats();
+    p2p::Capability capability;
+    capability.names = {inference_name(options.prefix)};
+    capability.models = {{.name = options.prefix,
+                          .begin = range.begin,
+                          .end = range.end,
+                          .rows = std::string(to_string(options.rows))}};
+    capability.memory_bytes = stats.kv_bytes_max;
+    return discovery.offer(std::move(capability));
+}
 
 Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
                                                      Identity identity,
@@ -152,8 +210,8 @@ inference::BlockRange BlockNode::range() const {
     return parts_->range;
 }
 
-io::Task<void> BlockNode::run() {
-    return parts_->host.run();
+io::Task<void> BlockNode::run(std::function<void(const std::string&)> on_note) {
+    co_await io::with_group(&Parts::attend, std::ref(*parts_), std::move(on_note));
 }
 
 io::Task<Result<>> BlockNode::load(std::function<void()> on_ready,
@@ -181,6 +239,7 @@ io::Task<Result<>> BlockNode::load(std::function<void()> on_ready,
                               .rows = parts.options.rows,
                               .limits = {}},
         on_event);
+    KWAAI_CO_CHECKED(parts.offer());
     if (on_ready) on_ready();
     const auto take_digest = [&parts] {
         return petals::read_model_digest(

@@ -21,6 +21,7 @@ struct BlockNodeOptions {
     std::string model_path;
     std::string version;                         // of the program
     std::vector<p2p::Multiaddr> listen;          // at least one; port 0: the system chooses
+    std::vector<p2p::Multiaddr> bootstrap;       // nodes of the network to join, with /p2p
     std::optional<inference::BlockRange> range;  // empty: all blocks
     std::string prefix;                          // of the blocks' names; empty: the model's name
     hivemind::WireType rows = hivemind::WireType::float32;  // of the answers
@@ -29,8 +30,8 @@ struct BlockNodeOptions {
     engine::ProgressHandler on_progress;        // of loading
 };
 
-/// A host that listens, and a server of blocks on it. Confined to the loop's thread; `loop`
-/// outlives it.
+/// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model
+/// it has. Confined to the loop's thread; `loop` outlives it.
 class BlockNode {
 public:
     /// Looks at the model's header and listens; the blocks are loaded by load(), so that this is
@@ -53,9 +54,10 @@ public:
     [[nodiscard]] bool is_loopback_only() const;
     [[nodiscard]] inference::BlockRange range() const;
 
-    /// Runs the host until close() or cancellation. Callers who come before the blocks are loaded
-    /// are told so.
-    io::Task<void> run();
+    /// Runs the host until close() or cancellation, and joins the network: as long as nobody of it
+    /// is known, again and again. Callers who come before the blocks are loaded are told
+    /// so. `on_note` as load()'s.
+    io::Task<void> run(std::function<void(const std::string&)> on_note);
     /// Loads the blocks beside run() and serves them from then on; takes the model's digest
     /// afterwards. Ends when both are done. `on_ready` is called in between, `on_note` now and then
     /// with a sentence about a session. Errors of BlockEngine::load; the digest's are noted.

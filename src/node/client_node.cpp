@@ -12,11 +12,19 @@
 #include "io/tcp.hpp"
 #include "node/directories.hpp"
 #include "node/identity.hpp"
+#include "node/swarm_names.hpp"
+#include "p2p/discovery/discovery.hpp"
 #include "p2p/host.hpp"
+#include "p2p/kad/dht.hpp"
 #include "petals/model_digest.hpp"
 #include "petals/swarm_model.hpp"
 
 namespace kwaai::node {
+namespace {
+
+constexpr std::size_t kServersMax = 64;  // asked for at a time
+
+}  // namespace
 
 Result<hivemind::WireType> parse_rows(std::string_view text) {
     if (text == "f32") return hivemind::WireType::float32;
@@ -37,7 +45,9 @@ struct ClientNode::Parts {
                {.identity = identity.key(),
                 .agent = "kwaai/" + options.version,
                 .limits = {},
-                .random = {}}) {}
+                .random = {}}),
+          dht(host, loop.clock(), {.seed = seconds_since_1970()}),
+          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
 
     static io::Task<void> attend(io::TaskGroup& group,
                                  Parts& parts,
@@ -45,13 +55,17 @@ struct ClientNode::Parts {
                                  Result<>& ended);
     static io::Task<void> serve(io::TaskGroup& group, Parts& parts, std::function<void()> on_ready);
     io::Task<Result<>> begin();
-    [[nodiscard]] petals::SwarmOptions swarm_options(const petals::ModelDigest& digest) const;
+    io::Task<Result<>> join();
+    io::Task<std::vector<petals::PeerAddress>> find_servers();
+    [[nodiscard]] petals::SwarmOptions swarm_options(const petals::ModelDigest& digest);
     [[nodiscard]] petals::SwarmModelOptions model_options() const;
 
     io::Loop& loop;
     ClientNodeOptions options;
     io::TcpNetwork network;
     p2p::Host host;
+    p2p::kad::Dht dht;
+    p2p::Discovery discovery;
     std::unique_ptr<engine::ModelEnds> ends;
     std::optional<petals::Swarm> swarm;
     std::optional<petals::SwarmModel> model;
@@ -60,8 +74,39 @@ struct ClientNode::Parts {
     io::WorkerThreads work{1};
 };
 
-petals::SwarmOptions ClientNode::Parts::swarm_options(const petals::ModelDigest& digest) const {
+// A network that has lost all whom this client knew is joined again.
+io::Task<std::vector<petals::PeerAddress>> ClientNode::Parts::find_servers() {
+    if (dht.peer_count() == 0) {
+        const auto joined = co_await dht.bootstrap(options.bootstrap);
+        static_cast<void>(joined);  // nobody is found then
+    }
+    std::string name = inference_name(prefix_of(options.prefix, ends->model_name()));
+    const std::vector<p2p::FoundPeer> found = co_await discovery.find(std::move(name), kServersMax);
+    std::vector<petals::PeerAddress> servers;
+    for (const p2p::FoundPeer& peer : found)
+        servers.push_back({.address = peer.address, .blocks = {}});
+    co_return servers;
+}
+
+io::Task<Result<>> ClientNode::Parts::join() {
+    if (!options.finds_servers) co_return Result<>();
+    if (options.bootstrap.empty())
+        co_return fail(Errc::invalid_argument,
+                       "to find servers, name a node of their network to begin with: --bootstrap "
+                       "and an address that `kwaai serve` printed");
+    KWAAI_CO_TRY(const std::size_t known, co_await dht.bootstrap(options.bootstrap));
+    if (options.events.on_note) options.events.on_note(joined_sentence(known));
+    co_return Result<>();
+}
+
+petals::SwarmOptions ClientNode::Parts::swarm_options(const petals::ModelDigest& digest) {
+    std::function<io::Task<std::vector<petals::PeerAddress>>()> find;
+    if (options.finds_servers)
+        find = [this] {
+            return find_servers();
+        };
     return {.peers = options.peers,
+            .find = std::move(find),
             .prefix = options.prefix,
             .block_count = ends->config().block_count,
             .digest = digest,
@@ -94,6 +139,7 @@ io::Task<Result<>> ClientNode::Parts::begin() {
             options.model_path, cache_directory() + "/digests", stopping.get_token());
     };
     KWAAI_CO_TRY(const petals::ModelDigest digest, co_await io::offload(work, take_digest));
+    KWAAI_CO_CHECKED(co_await join());
     swarm.emplace(host, loop.clock(), swarm_options(digest), options.events.on_note);
     KWAAI_CO_CHECKED(co_await swarm->connect());
     model.emplace(loop, loop.clock(), host, work, *swarm, *ends, model_options());
@@ -117,9 +163,11 @@ io::Task<void> ClientNode::Parts::attend(io::TaskGroup& group,
                                          std::function<void()> on_ready,
                                          Result<>& ended) {
     group.spawn(&p2p::Host::run, std::ref(parts.host));
+    group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     ended = co_await parts.begin();
     if (ended) co_await io::with_group(&Parts::serve, std::ref(parts), std::move(on_ready));
     parts.host.close();
+    group.cancel();
 }
 
 Result<std::unique_ptr<ClientNode>> ClientNode::make(io::Loop& loop, ClientNodeOptions options) {

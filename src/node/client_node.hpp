@@ -31,6 +31,8 @@ struct ClientNodeOptions {
     std::string model_path;
     std::string version;  // of the program
     std::vector<petals::PeerAddress> peers;
+    bool finds_servers = false;                             // by the model's name, in the DHT
+    std::vector<p2p::Multiaddr> bootstrap;                  // nodes of the network, with /p2p
     std::string prefix;                                     // of stock servers' blocks
     hivemind::WireType rows = hivemind::WireType::float32;  // of what is sent
     std::uint32_t context = 0;                              // as ModelEndsOptions
@@ -42,7 +44,8 @@ struct ClientNodeOptions {
 };
 
 /// A host with an identity of its own for each run, which does not listen, and a TextModel over the
-/// peers. Confined to the loop's thread; `loop` outlives it.
+/// peers that were named, and those that are found. Confined to the loop's thread; `loop` outlives
+/// it.
 class ClientNode {
 public:
     /// Nothing is loaded yet.
@@ -53,8 +56,9 @@ public:
     /// Nothing may be under way: run() has ended.
     ~ClientNode();
 
-    /// Loads both ends of the model, takes its digest, asks the peers, calls `on_ready` and serves
-    /// requests until stop(). Errors of ModelEnds::load, read_model_digest and Swarm::connect.
+    /// Loads both ends of the model, takes its digest, joins the network where servers are to be
+    /// found, asks the peers, calls `on_ready` and serves requests until stop(). Errors of
+    /// ModelEnds::load, read_model_digest, Dht::bootstrap and Swarm::connect.
     /// Cancellation ends it at once, except while it loads.
     io::Task<Result<>> run(std::function<void()> on_ready);
     /// Requests get their last event, then run() ends.

@@ -60,6 +60,7 @@ struct Node::Parts {
 
     Result<> open_ports();
     [[nodiscard]] ClientNodeOptions client_options() const;
+    void add_own(ClientNodeOptions& wanted) const;
 
     static io::Task<void> attend(io::TaskGroup& group, Parts& parts, Result<>& ended);
     static io::Task<void> load_blocks(io::TaskGroup& group, Parts& parts, Result<>& ended);
@@ -87,7 +88,8 @@ struct Node::Parts {
 };
 
 Result<> Node::Parts::open_ports() {
-    const bool is_client = options.http && (options.blocks || !options.peers.empty());
+    const bool is_client =
+        options.http && (options.blocks || !options.peers.empty() || options.finds_servers);
     if (!options.http && !options.blocks)
         return fail(Errc::invalid_argument, "a node serves blocks, HTTP or both");
     if (options.blocks || is_client) {
@@ -97,6 +99,7 @@ Result<> Node::Parts::open_ports() {
         BlockNodeOptions wanted{.model_path = options.model_path,
                                 .version = options.version,
                                 .listen = options.blocks->listen,
+                                .bootstrap = options.bootstrap,
                                 .range = options.blocks->range,
                                 .prefix = options.prefix,
                                 .rows = options.rows,
@@ -114,10 +117,18 @@ Result<> Node::Parts::open_ports() {
     return {};
 }
 
+// The node's own blocks, and the network that it is a node of.
+void Node::Parts::add_own(ClientNodeOptions& wanted) const {
+    wanted.peers.push_back({.address = blocks->own_address(), .blocks = {}});
+    wanted.bootstrap.push_back(blocks->own_address());
+}
+
 ClientNodeOptions Node::Parts::client_options() const {
     ClientNodeOptions wanted{.model_path = options.model_path,
                              .version = options.version,
                              .peers = options.peers,
+                             .finds_servers = options.finds_servers,
+                             .bootstrap = options.bootstrap,
                              .prefix = options.prefix,
                              .rows = options.rows,
                              .context = options.engine.context,
@@ -127,7 +138,7 @@ ClientNodeOptions Node::Parts::client_options() const {
                              .waits_for_all = false,
                              .events = {}};
     if (blocks)
-        wanted.peers.push_back({.address = blocks->own_address(), .blocks = {}});
+        add_own(wanted);
     else
         wanted.on_progress = options.engine.on_progress;
     wanted.events.on_note = [this](const std::string& text) {
@@ -199,7 +210,7 @@ io::Task<void> Node::Parts::serve(io::TaskGroup& group, Parts& parts, Result<>& 
 
 io::Task<void> Node::Parts::attend(io::TaskGroup& group, Parts& parts, Result<>& ended) {
     if (parts.blocks) {
-        group.spawn(&BlockNode::run, std::ref(*parts.blocks));
+        group.spawn(&BlockNode::run, std::ref(*parts.blocks), parts.events.on_note);
         group.spawn(&Parts::load_blocks, std::ref(group), std::ref(parts), std::ref(ended));
     }
     group.spawn(&Parts::serve, std::ref(group), std::ref(parts), std::ref(ended));

@@ -26,14 +26,16 @@ struct ServeBlocks {
     std::optional<inference::BlockRange> range;  // empty: all
 };
 
-/// All that can be set. What answers over HTTP: with `blocks` or `peers`, a swarm of these peers
-/// and the node itself; else an engine with the whole model.
+/// All that can be set. What answers over HTTP: with `blocks`, `peers` or `finds_servers`, a swarm
+/// of these peers and the node itself; else an engine with the whole model.
 struct NodeOptions {
     std::string model_path;  // a GGUF file or a Hugging Face directory
     std::string version;     // of the program; part of "system_fingerprint"
     engine::EngineOptions engine;
     std::optional<ServeBlocks> blocks;
     std::vector<petals::PeerAddress> peers;
+    bool finds_servers = false;             // of the model's other blocks, in the DHT
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
     std::string prefix;  // of the names of blocks: those of stock peers, and those served
     hivemind::WireType rows = hivemind::WireType::float32;
     std::optional<io::Address> http;  // port 0: the system chooses

@@ -72,6 +72,7 @@ io::Task<Result<>> Swarm::connect() {
     co_await find_peers();
     co_await io::with_group(&Swarm::ask_all, std::ref(*this));
     auto way = routes_.choose({0, options_.block_count}, clock_.now(), true);
+    if (!way && options_.find && on_note_) on_note_("Waiting for servers: " + way.error().context);
     while (is_to_wait(way.has_value()) && clock_.now() < deadline) {
         const bool is_finding = !way && options_.find;
         co_await clock_.sleep_for(is_finding ? options_.find_again_pause : options_.ready_pause);

@@ -88,9 +88,9 @@ def peers(nodes):
 
 
 class Writing:
-    """`kwaai run` through nodes, under way: its first letters have come."""
+    """`kwaai run` through nodes, under way: its first letters have come, unless it is not waited for."""
 
-    def __init__(self, model, nodes, *flags):
+    def __init__(self, model, nodes, *flags, wait=True):
         self.errors = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
             [KWAAI, "run", model, *PROMPT, *flags, "--threads", "1", *peers(nodes)],
@@ -98,7 +98,7 @@ class Writing:
             stdout=subprocess.PIPE,
             stderr=self.errors,
         )
-        self.begun = os.read(self.process.stdout.fileno(), 20)
+        self.begun = os.read(self.process.stdout.fileno(), 20) if wait else b""
 
     def finish(self):
         """Text and stderr."""

@@ -1,0 +1,89 @@
+"""Texts through nodes that nobody named: they are found in the network that one of them belongs to."""
+
+import time
+import unittest
+
+from kwaai_process import Server, run
+from swarm_test import GREEDY, PROMPT, SAMPLED, Node, Swarm, Writing
+
+
+def network(node):
+    return ["--bootstrap", node.address]
+
+
+class Finding(Swarm):
+    """Nodes with blocks of the first ones' network; a client that knows one of them."""
+
+    def joined(self, *blocks):
+        first = Node(self.model, blocks[0])
+        self.addCleanup(first.__exit__)
+        nodes = [first]
+        for part in blocks[1:]:
+            nodes.append(Node(self.model, part, *network(nodes[-1])))
+            self.addCleanup(nodes[-1].__exit__)
+        return nodes
+
+    def find(self, node, *flags):
+        return run("run", self.model, "--swarm", *network(node), *PROMPT, *flags)
+
+    def test_the_text_is_that_of_one_machine_whichever_node_is_named(self):
+        nodes = self.joined("0:2", "2:4", "4:5")
+        for flags in (GREEDY, SAMPLED):
+            alone = run("run", self.model, *PROMPT, *flags, "--max-tokens", "100")
+            for node in nodes:
+                found = self.find(node, *flags, "--max-tokens", "100")
+                self.assertEqual(found.returncode, 0, found.stderr)
+                self.assertEqual(found.stdout, alone.stdout)
+        for node in nodes:
+            self.assertIn(node.short.encode(), found.stderr)
+
+    def test_a_client_waits_for_blocks_that_nobody_has_yet(self):
+        (first,) = self.joined("0:3")
+        writing = None
+        try:
+            writing = Writing(self.model, [], "--swarm", *network(first), *GREEDY, "--max-tokens", "50", wait=False)
+            time.sleep(1)
+            self.assertIsNone(writing.process.poll())
+            last = Node(self.model, "3:5", *network(first))
+            self.addCleanup(last.__exit__)
+            text, notes = writing.finish()
+        finally:
+            if writing is not None and writing.process.poll() is None:
+                writing.process.kill()
+        alone = run("run", self.model, *PROMPT, *GREEDY, "--max-tokens", "50")
+        self.assertEqual(text, alone.stdout)
+        self.assertIn("Waiting for servers", notes)
+
+    def test_a_twin_that_is_found_takes_over(self):
+        nodes = self.joined("0:2", "2:5", "2:5")
+        flags = [*GREEDY, "--max-tokens", "400", "--ignore-end"]
+        writing = Writing(self.model, [], "--swarm", *network(nodes[0]), *flags)
+        nodes[1].kill()
+        text, _ = writing.finish()
+        self.assertEqual(text, run("run", self.model, *PROMPT, *flags).stdout)
+
+    def test_a_server_in_front_finds_the_other_blocks(self):
+        nodes = self.joined("0:2", "2:5")
+        fields = {"prompt": "Once upon a time", "max_tokens": 40, "temperature": 0}
+        with Server(self.model) as alone:
+            expected = alone.completion(**fields)
+        with Server(self.model, "--swarm", *network(nodes[1])) as server:
+            self.assertEqual(server.completion(**fields), expected)
+        with Server(self.model, "--blocks", "0:2", "--swarm", *network(nodes[1])) as server:
+            self.assertEqual(server.completion(**fields), expected)
+
+    def test_what_is_missing_is_said(self):
+        alone = run("run", self.model, "--swarm", *PROMPT)
+        self.assertNotEqual(alone.returncode, 0)
+        self.assertIn(b"--bootstrap", alone.stderr)
+        nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"
+        lost = run("run", self.model, "--swarm", "--bootstrap", nobody, *PROMPT)
+        self.assertNotEqual(lost.returncode, 0)
+        self.assertIn(nobody.encode(), lost.stderr)
+        unasked = run("run", self.model, "--bootstrap", nobody, *PROMPT)
+        self.assertNotEqual(unasked.returncode, 0)
+        self.assertIn(b"--swarm", unasked.stderr)
+
+
+if __name__ == "__main__":
+    unittest.main()
