@@ -11,11 +11,11 @@
 
 namespace kwaai::crypto::detail {
 
-template <auto Free>
+template <auto kFree>
 struct Freer {
     template <class T>
     void operator()(T* object) const {
-        Free(object);
+        kFree(object);
     }
 };
 

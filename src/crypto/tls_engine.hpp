@@ -18,7 +18,7 @@ constexpr std::size_t kTlsPlainBytesMax = 16384;  // of one record
 /// What a record adds: header, content type, tag.
 constexpr std::size_t kTlsOverheadBytes = 22;
 
-enum class TlsRole { client, server };
+enum class TlsRole : std::uint8_t { client, server };
 
 /// What connections have in common: the own certificate. No session is ever resumed.
 class TlsContext {

@@ -39,7 +39,7 @@ Task<void> converse(io::TaskGroup& group,
                     http::Server& server,
                     testing::StreamPair& pair,
                     Bytes input) {
-    static constexpr auto serving = [](http::Server& own, std::unique_ptr<io::Stream> stream) {
+    static const auto serving = [](http::Server& own, std::unique_ptr<io::Stream> stream) {
         return own.serve_connection(std::move(stream));
     };
     group.spawn(serving, std::ref(server), std::move(pair.server));

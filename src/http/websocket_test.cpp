@@ -95,7 +95,7 @@ Task<Errc> failure_of(io::Stream& stream) {
 }
 
 void on_server(Task<void> (*body)(Server& server)) {
-    static constexpr auto running = [](Task<void> (*fn)(Server&)) -> Task<void> {
+    static const auto running = [](Task<void> (*fn)(Server&)) -> Task<void> {
         Server server = co_await make_server("");
         co_await fn(server);
     };
@@ -197,7 +197,7 @@ TEST_CASE("a connection that ends inside a frame is broken, between two it has e
 
 TEST_CASE("a peer that floods with pings and reads nothing is waited for, without growing") {
     on_server([](Server& server) -> Task<void> {
-        static constexpr auto flood = [](io::Stream& client) -> Task<void> {
+        static const auto flood = [](io::Stream& client) -> Task<void> {
             std::vector<std::byte> frames;
             for (int i = 0; i < 30'000; ++i) {
                 const std::vector<std::byte> ping = from_hex("8984000000007a7a7a7a");
@@ -207,13 +207,13 @@ TEST_CASE("a peer that floods with pings and reads nothing is waited for, withou
             const Result<> written = co_await client.write(bytes);
             CHECK_FALSE(written.has_value());
         };
-        static constexpr auto reading = [](io::Stream& stream) -> Task<void> {
+        static const auto reading = [](io::Stream& stream) -> Task<void> {
             std::array<std::byte, 16> buffer{};
             const MutableBytes into(buffer);
             const Result<std::size_t> count = co_await stream.read_some(into);
             CHECK_FALSE(count.has_value());
         };
-        static constexpr auto both = [](io::TaskGroup& group, Server& own) -> Task<void> {
+        static const auto both = [](io::TaskGroup& group, Server& own) -> Task<void> {
             group.spawn(flood, std::ref(*own.client));
             group.spawn(reading, std::ref(*own.stream));
             co_await testing::let_others_run(60'000);
@@ -239,7 +239,7 @@ TEST_CASE("requests that are no upgrade get an answer in HTTP") {
                "HTTP/1.1 413 ",
                Errc::malformed}}) {
         CAPTURE(one.request.substr(0, 40));
-        static constexpr auto trying = [](const Case& what) -> Task<void> {
+        static const auto trying = [](const Case& what) -> Task<void> {
             StreamPair pair = testing::make_stream_pair();
             co_await send_text(*pair.client, what.request);
             const auto opened =
@@ -267,7 +267,7 @@ TEST_CASE("a client says why a server's answer is no WebSocket") {
           Case{"HTTP/1.1 101 S\r\nX: " + std::string(9000, 'x'), Errc::limit_exceeded},
           Case{"HTTP/1.1 101 Switching", Errc::closed}}) {
         CAPTURE(one.answer.substr(0, 40));
-        static constexpr auto trying = [](const Case& what) -> Task<void> {
+        static const auto trying = [](const Case& what) -> Task<void> {
             StreamPair pair = testing::make_stream_pair();
             co_await send_text(*pair.server, what.answer);
             const Result<> shut = co_await pair.server->shutdown_write();

@@ -119,7 +119,7 @@ public:
     ~Running() {
         state_.group = nullptr;
         state_.is_closing = true;
-        for (Host::State::Listening& listening : state_.listening)
+        for (const Host::State::Listening& listening : state_.listening)
             listening.listener->close();
         state_.dial_ended.notify_all();
     }
@@ -137,7 +137,7 @@ io::Task<void> Host::run() {
 
 void Host::close() {
     state_->is_closing = true;
-    for (State::Listening& listening : state_->listening)
+    for (const State::Listening& listening : state_->listening)
         listening.listener->close();
     state_->closing.notify_all();
 }

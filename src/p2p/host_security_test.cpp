@@ -26,7 +26,7 @@ struct Outcome {
 
 // Both hosts run; the first opens a stream to the second and waits for a byte's echo.
 Outcome try_to_reach(const Trial& trial) {
-    static constexpr auto echo = [](std::unique_ptr<Stream> stream) -> io::Task<void> {
+    static const auto echo = [](std::unique_ptr<Stream> stream) -> io::Task<void> {
         std::array<std::byte, 1> byte{};
         const MutableBytes into(byte);
         const Result<std::size_t> count = co_await stream->read_some(into);
@@ -34,7 +34,7 @@ Outcome try_to_reach(const Trial& trial) {
         const Bytes back(byte);
         (void)co_await stream->write(back);
     };
-    static constexpr auto reach = [](HostWorld& world) -> io::Task<Result<>> {
+    static const auto reach = [](HostWorld& world) -> io::Task<Result<>> {
         KWAAI_CO_TRY(auto stream, co_await world.host(0).open(world.host(1).id(), "/echo/1.0.0"));
         std::array<std::byte, 1> byte{};
         const Bytes part(byte);
@@ -43,7 +43,7 @@ Outcome try_to_reach(const Trial& trial) {
         KWAAI_CO_CHECKED(co_await stream->read_some(into));
         co_return Result<>();
     };
-    static constexpr auto scene =
+    static const auto scene =
         [](io::TaskGroup& group, HostWorld& world, Outcome& outcome) -> io::Task<void> {
         for (std::size_t i = 0; i < world.size(); ++i)
             group.spawn(&Host::run, std::ref(world.host(i)));

@@ -111,7 +111,7 @@ bool Host::State::admits(const std::string& ip) const {
 }
 
 io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw, std::string ip) {
-    std::optional<PendingInbound> pending(std::in_place, *this, std::move(ip));
+    const PendingInbound pending(*this, std::move(ip));
     const auto socket = io::parse_address(raw->peer());
     if (!socket) co_return;
     auto upgrading = upgrade_inbound(std::move(raw));

@@ -14,7 +14,7 @@
 namespace kwaai::p2p {
 
 /// Protocol codes of multiaddr/protocols.csv (libp2p.md §1.3).
-enum class AddrCode : std::uint32_t {
+enum class AddrCode : std::uint32_t {  // NOLINT(performance-enum-size): codes grow
     ip4 = 4,
     tcp = 6,
     ip6 = 41,

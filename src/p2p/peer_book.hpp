@@ -26,9 +26,9 @@ public:
     struct Candidates {
         std::vector<Multiaddr> ready;  // without /p2p, the one that worked last first, but
                                        // WebSocket behind all others; at most dials_per_peer_max
-        io::Duration back_off{};   // until the first of the others, where none is ready
-        std::string last_failure;  // why that one failed
-        bool is_known = false;     // whether there is any address
+        io::Duration back_off{};       // until the first of the others, where none is ready
+        std::string last_failure;      // why that one failed
+        bool is_known = false;         // whether there is any address
     };
 
     [[nodiscard]] Candidates candidates(const PeerId& peer, io::TimePoint now);

@@ -10,7 +10,7 @@
 namespace kwaai::p2p {
 
 /// Codes of go-libp2p (core/network) for why a stream was reset; information for the peer only.
-enum class ResetCode : std::uint32_t {
+enum class ResetCode : std::uint32_t {  // NOLINT(performance-enum-size): of the wire
     none = 0,
     negotiation_failed = 0x1001,
     resource_limit = 0x1002,

@@ -19,8 +19,9 @@ namespace kwaai::testing {
     bytes.reserve(text.size() / 2);
     for (; !text.empty(); text.remove_prefix(2)) {
         unsigned value = 0;
-        const auto [stop, error] = std::from_chars(text.data(), text.data() + 2, value, 16);
-        KWAAI_CHECK(error == std::errc() && stop == text.data() + 2, "no hexadecimal digit");
+        const char* const begin = text.data();
+        const auto [stop, error] = std::from_chars(begin, begin + 2, value, 16);
+        KWAAI_CHECK(error == std::errc() && stop == begin + 2, "no hexadecimal digit");
         bytes.push_back(static_cast<std::byte>(value));
     }
     return bytes;

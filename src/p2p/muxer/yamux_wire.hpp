@@ -25,7 +25,11 @@ inline constexpr std::uint16_t kRst = 8;
 
 }  // namespace yamux_flag
 
-enum class YamuxGoAway : std::uint32_t { normal, protocol_error, internal_error };
+enum class YamuxGoAway : std::uint32_t {  // NOLINT(performance-enum-size): of the wire
+    normal,
+    protocol_error,
+    internal_error
+};
 
 struct YamuxHeader {
     YamuxType type = YamuxType::data;

@@ -96,10 +96,10 @@ TEST_CASE("a dialer whose protocols are all refused says which") {
     StreamPair pair = testing::make_stream_pair();
     std::optional<Result<Negotiated>> dialed;
     std::optional<Result<Negotiated>> listened;
-    static constexpr auto scene = [](io::TaskGroup& group,
-                                     StreamPair& streams,
-                                     std::optional<Result<Negotiated>>& ours,
-                                     std::optional<Result<Negotiated>>& theirs) -> Task<void> {
+    static const auto scene = [](io::TaskGroup& group,
+                                 StreamPair& streams,
+                                 std::optional<Result<Negotiated>>& ours,
+                                 std::optional<Result<Negotiated>>& theirs) -> Task<void> {
         co_await dial(group, streams, std::vector<std::string>(1, "/a/1"), ours, theirs);
         streams.client->close();
     };
@@ -113,7 +113,7 @@ TEST_CASE("a dialer whose protocols are all refused says which") {
 TEST_CASE(
     "header and first proposal leave in one write, and the listener's header waits for none") {
     testing::run_task([](Simulation&) -> Task<void> {
-        static constexpr auto scene = [](io::TaskGroup& group) -> Task<void> {
+        static const auto scene = [](io::TaskGroup& group) -> Task<void> {
             StreamPair pair = testing::make_stream_pair();
             int client_writes = 0;
             int server_writes = 0;

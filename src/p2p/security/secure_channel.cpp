@@ -23,7 +23,7 @@ struct SecureIdentity::State {
 
 SecureIdentity::SecureIdentity(const crypto::PrivateKey& key,
                                const std::vector<Security>& securities,
-                               std::function<void(MutableBytes)> random)
+                               const std::function<void(MutableBytes)>& random)
     : state_(std::make_unique<State>()) {
     KWAAI_CHECK(!securities.empty(), "a node without any security");
     for (const Security security : securities) {

@@ -30,7 +30,7 @@ public:
     /// @param random as in HostOptions; the system's where empty. TLS always uses the system's.
     SecureIdentity(const crypto::PrivateKey& key,
                    const std::vector<Security>& securities,
-                   std::function<void(MutableBytes)> random);
+                   const std::function<void(MutableBytes)>& random);
     /// For one security alone.
     explicit SecureIdentity(NoiseIdentity noise);
     explicit SecureIdentity(TlsIdentity tls);

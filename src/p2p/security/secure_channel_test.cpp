@@ -112,15 +112,15 @@ TEST_CASE("the last message takes along a write that is made in the same turn as
     SecureWorld world;
     world.converse(
         [](SecureWorld& w, Stream& stream) -> Task<void> {
-            static constexpr auto reading = [](Stream& from) -> Task<void> {
+            static const auto reading = [](Stream& from) -> Task<void> {
                 const std::string answer = co_await receive(from, 5);
                 CHECK(answer == "world");
             };
-            static constexpr auto writing = [](Stream& to) -> Task<void> {
+            static const auto writing = [](Stream& to) -> Task<void> {
                 const bool is_sent = co_await send(to, "hello");
                 CHECK(is_sent);
             };
-            static constexpr auto both = [](io::TaskGroup& group, Stream& own) -> Task<void> {
+            static const auto both = [](io::TaskGroup& group, Stream& own) -> Task<void> {
                 group.spawn(reading, std::ref(own));
                 group.spawn(writing, std::ref(own));
                 co_return;
@@ -136,11 +136,11 @@ TEST_CASE("a write waits where the last message is leaving by itself") {
     SecureWorld world({.seed = 3, .capacity = kProposal.size()});
     world.converse(
         [](SecureWorld&, Stream& stream) -> Task<void> {
-            static constexpr auto reading = [](Stream& from) -> Task<void> {
+            static const auto reading = [](Stream& from) -> Task<void> {
                 const std::string answer = co_await receive(from, 5);
                 CHECK(answer == "world");
             };
-            static constexpr auto both = [](io::TaskGroup& group, Stream& own) -> Task<void> {
+            static const auto both = [](io::TaskGroup& group, Stream& own) -> Task<void> {
                 group.spawn(reading, std::ref(own));
                 co_await io::yield();
                 co_await io::yield();
@@ -205,15 +205,15 @@ TEST_CASE("megabytes cross in both directions at once, however the bytes are cut
     for (std::uint64_t i = 0; i < 6; ++i) {
         CAPTURE(seed + i);
         SecureWorld world({.seed = seed + i, .capacity = i % 2 == 0 ? 200000u : 3000u});
-        static constexpr auto talk = [](SecureWorld&, Stream& stream) -> Task<void> {
-            static constexpr auto sending = [](Stream& to, const std::string& text) -> Task<void> {
+        static const auto talk = [](SecureWorld&, Stream& stream) -> Task<void> {
+            static const auto sending = [](Stream& to, const std::string& text) -> Task<void> {
                 const std::vector<Bytes> parts = {as_bytes(text).first(12),
                                                   as_bytes(text).subspan(12, 70000),
                                                   as_bytes(text).subspan(70012)};
                 const Result<> written = co_await to.write(parts);
                 CHECK(written.has_value());
             };
-            static constexpr auto both =
+            static const auto both =
                 [](io::TaskGroup& group, Stream& own, const std::string& text) -> Task<void> {
                 group.spawn(sending, std::ref(own), std::cref(text));
                 const std::string got = co_await receive(own, text.size());

@@ -45,9 +45,9 @@ Task<void> with_secured_pair(Simulation& simulation, StreamCaseBody body) {
     Channel listener;
     co_await io::with_group(secure, std::ref(pair), std::ref(dialler), std::ref(listener));
     REQUIRE(listener->has_value());
-    io::Stream& first = *(kIsDiallerFirst ? *dialler : *listener)->stream;
-    io::Stream& second = *(kIsDiallerFirst ? *listener : *dialler)->stream;
-    co_await body(simulation, first, second);
+    io::Stream* const first = (kIsDiallerFirst ? *dialler : *listener)->stream.get();
+    io::Stream* const second = (kIsDiallerFirst ? *listener : *dialler)->stream.get();
+    co_await body(simulation, *first, *second);
 }
 
 }  // namespace

@@ -34,10 +34,10 @@ Task<void> judge(io::TaskGroup& group,
     const bool is_sent = co_await send(*pair.client, input);
     CHECK(is_sent);
     (void)co_await pair.client->shutdown_write();
-    static constexpr auto secure = [](std::unique_ptr<Stream> raw,
-                                      bool inbound,
-                                      std::optional<PeerId> peer,
-                                      Verdict& out) -> Task<void> {
+    static const auto secure = [](std::unique_ptr<Stream> raw,
+                                  bool inbound,
+                                  std::optional<PeerId> peer,
+                                  Verdict& out) -> Task<void> {
         const SecureIdentity identity = inbound ? responder_identity() : initiator_identity();
         const std::vector<Security> securities{Security::noise};
         const std::vector<std::string> muxers{"/yamux/1.0.0"};
@@ -61,11 +61,11 @@ Task<void> judge(io::TaskGroup& group,
 Verdict judge(std::string input, bool is_inbound, std::optional<PeerId> expected = std::nullopt) {
     Verdict verdict;
     testing::Simulation simulation;
-    static constexpr auto scene = [](io::TaskGroup& group,
-                                     std::string bytes,
-                                     bool inbound,
-                                     std::optional<PeerId> peer,
-                                     Verdict& out) -> Task<void> {
+    static const auto scene = [](io::TaskGroup& group,
+                                 std::string bytes,
+                                 bool inbound,
+                                 std::optional<PeerId> peer,
+                                 Verdict& out) -> Task<void> {
         return judge(group, std::move(bytes), inbound, std::move(peer), out);
     };
     simulation.run(io::with_group(
@@ -350,20 +350,20 @@ TEST_CASE("a record is not given out where the stream was closed before") {
 
 TEST_CASE("close ends a read and a write that wait") {
     testing::run_task([](testing::Simulation&) -> Task<void> {
-        static constexpr auto reading = [](Stream& stream) -> Task<void> {
+        static const auto reading = [](Stream& stream) -> Task<void> {
             std::array<std::byte, 8> into;
             const Result<std::size_t> count = co_await stream.read_some(into);
             REQUIRE_FALSE(count.has_value());
             CHECK(count.error().code == Errc::closed);
         };
-        static constexpr auto writing = [](Stream& stream) -> Task<void> {
+        static const auto writing = [](Stream& stream) -> Task<void> {
             const std::string much(1 << 20, 'x');
             const Bytes bytes = as_bytes(much);
             const Result<> written = co_await stream.write(bytes);
             REQUIRE_FALSE(written.has_value());
             CHECK(written.error().code == Errc::closed);
         };
-        static constexpr auto scene = [](io::TaskGroup& group, Stream& stream) -> Task<void> {
+        static const auto scene = [](io::TaskGroup& group, Stream& stream) -> Task<void> {
             group.spawn(reading, std::ref(stream));
             group.spawn(writing, std::ref(stream));
             co_await testing::let_others_run();

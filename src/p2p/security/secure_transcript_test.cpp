@@ -85,7 +85,7 @@ std::vector<std::size_t> record_sizes(Bytes bytes, std::size_t skipped) {
 Task<void> replay(io::TaskGroup& group,
                   const Recording& recording,
                   std::vector<codec::Buffer>& flights) {
-    static constexpr auto serving = [](Stream& server, const Recording& tape) -> Task<void> {
+    static const auto serving = [](Stream& server, const Recording& tape) -> Task<void> {
         const Bytes bytes(tape.server);
         const Result<> written = co_await server.write(bytes);
         CHECK(written.has_value());

@@ -73,7 +73,7 @@ struct SecureWorld {
 
     /// Secures both ends; each side that succeeds then talks.
     void converse(Talk client_talk, Talk server_talk) {
-        static constexpr auto dial = [](SecureWorld& world, Talk talk) -> io::Task<void> {
+        static const auto dial = [](SecureWorld& world, Talk talk) -> io::Task<void> {
             auto raw = std::make_unique<RecordingStream>(std::move(world.pair.client),
                                                          world.client_flights);
             Result<SecureChannel> channel = co_await secure_outbound(std::move(raw),
@@ -84,7 +84,7 @@ struct SecureWorld {
             world.client.emplace(std::move(channel));
             if (world.client->has_value()) co_await talk(world, *(*world.client)->stream);
         };
-        static constexpr auto listen = [](SecureWorld& world, Talk talk) -> io::Task<void> {
+        static const auto listen = [](SecureWorld& world, Talk talk) -> io::Task<void> {
             auto raw = std::make_unique<RecordingStream>(std::move(world.pair.server),
                                                          world.server_flights);
             Result<SecureChannel> channel =
@@ -92,10 +92,10 @@ struct SecureWorld {
             world.server.emplace(std::move(channel));
             if (world.server->has_value()) co_await talk(world, *(*world.server)->stream);
         };
-        static constexpr auto both = [](io::TaskGroup& group,
-                                        SecureWorld& world,
-                                        Talk first,
-                                        Talk second) -> io::Task<void> {
+        static const auto both = [](io::TaskGroup& group,
+                                    SecureWorld& world,
+                                    Talk first,
+                                    Talk second) -> io::Task<void> {
             group.spawn(listen, std::ref(world), second);
             group.spawn(dial, std::ref(world), first);
             co_return;

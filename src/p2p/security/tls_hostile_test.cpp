@@ -42,7 +42,7 @@ std::chrono::sys_seconds today() {
 Error verdict(std::string input, bool is_inbound) {
     testing::Simulation simulation;
     std::optional<Error> error;
-    static constexpr auto scene =
+    static const auto scene =
         [](std::string bytes, bool inbound, std::optional<Error>& out) -> Task<void> {
         testing::StreamPair pair = testing::make_stream_pair();
         const bool is_sent = co_await send(*pair.client, bytes);
@@ -86,7 +86,7 @@ TEST_CASE("rubbish instead of a TLS handshake is malformed for either side") {
 TEST_CASE("a handshake that does not end is cut off") {
     // A ClientHello that is said to have 126976 bytes, in records of 1000.
     std::string endless(kProposal);
-    std::string message = std::string("\x01\x01\xf0\x00", 4) + std::string(40000, '\0');
+    const std::string message = std::string("\x01\x01\xf0\x00", 4) + std::string(40000, '\0');
     for (std::size_t i = 0; i + 1000 <= message.size(); i += 1000)
         endless += std::string("\x16\x03\x01\x03\xe8", 5) + message.substr(i, 1000);
     CHECK(verdict(endless, true).code == Errc::limit_exceeded);

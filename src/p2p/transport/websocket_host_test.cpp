@@ -246,7 +246,7 @@ TEST_CASE("a text message, or a frame without a mask, ends a handshake at once")
 
 TEST_CASE("dialling a WebSocket where none is says so; the server is asked for its name") {
     run_hosts(2, [](HostWorld& world) -> io::Task<void> {
-        static constexpr auto answering = [](io::Listener& listener) -> io::Task<void> {
+        static const auto answering = [](io::Listener& listener) -> io::Task<void> {
             auto raw = co_await listener.accept();
             REQUIRE(raw.has_value());
             const Bytes answer = as_bytes("HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
@@ -255,7 +255,7 @@ TEST_CASE("dialling a WebSocket where none is says so; the server is asked for i
             const std::string request = co_await hear(**raw);
             CHECK(request.starts_with("GET / HTTP/1.1\r\nHost: node.example:80\r\n"));
         };
-        static constexpr auto dialling =
+        static const auto dialling =
             [](io::TaskGroup& group, HostWorld& own, io::Listener& listener) -> io::Task<void> {
             group.spawn(answering, std::ref(listener));
             const Multiaddr wrong =
