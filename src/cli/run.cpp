@@ -139,7 +139,8 @@ Action add_run(CLI::App& verb) {
         "  kwaai run\n"
         "  kwaai run --prompt \"Why is the sky blue?\" --seed 7\n"
         "  git diff | kwaai run --system \"Write a commit message for this diff.\"\n"
-        "  kwaai run --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...");
+        "  kwaai run --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...\n"
+        "  kwaai run --swarm --bootstrap /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...");
     return [flags] {
         return run(*flags);
     };

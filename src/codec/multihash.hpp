@@ -8,7 +8,7 @@
 
 namespace kwaai::codec {
 
-enum class HashCode : std::uint64_t {
+enum class HashCode : std::uint64_t {  // NOLINT(performance-enum-size): of the wire
     identity = 0x00,
     sha1 = 0x11,
     sha2_256 = 0x12,

@@ -223,11 +223,12 @@ io::Task<void> RpcDispatch::serve_streaming(std::unique_ptr<p2p::Stream> stream)
         stream->reset(p2p::ResetCode::resource_limit);
         co_return;
     }
-    static const auto read_ahead = [](io::TaskGroup& group, ServedCall& call) -> io::Task<void> {
+    static constexpr auto read_ahead = [](io::TaskGroup& group,
+                                          ServedCall& call) -> io::Task<void> {
         co_await call.read_ahead();
         group.cancel();
     };
-    static const auto race = [](io::TaskGroup& group, StreamingRun& run) -> io::Task<void> {
+    static constexpr auto race = [](io::TaskGroup& group, StreamingRun& run) -> io::Task<void> {
         group.spawn(read_ahead, std::ref(group), std::ref(run.call));
         group.spawn(run_streaming, std::ref(group), std::ref(run));
         co_return;

@@ -176,11 +176,11 @@ TEST_CASE("a call that its caller gives up unwinds the handler at the other host
 
 TEST_CASE("a peer that crashes ends the calls to it, and what it was doing") {
     play([](World& world) -> Task<void> {
-        static const auto crash_later = [](World& inner) -> Task<void> {
+        static constexpr auto crash_later = [](World& inner) -> Task<void> {
             co_await inner.hosts.clock().sleep_for(3s);
             inner.hosts.network().crash(HostWorld::ip(1));
         };
-        static const auto body = [](TaskGroup& group, World& inner) -> Task<void> {
+        static constexpr auto body = [](TaskGroup& group, World& inner) -> Task<void> {
             group.spawn(crash_later, std::ref(inner));
             const auto response = co_await call(inner, kSlow, codec::Buffer(3));
             REQUIRE(!response.has_value());

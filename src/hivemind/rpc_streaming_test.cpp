@@ -317,7 +317,7 @@ TEST_CASE("requests are read ahead of the handler, but not without end") {
 }
 
 TEST_CASE("requests of all calls together take bounded memory") {
-    static const auto body = [](TaskGroup& group, World& world) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, World& world) -> Task<void> {
         std::vector<FakePair> pairs;
         for (int i = 0; i < 2; ++i) {
             FakePair& pair = pairs.emplace_back(make_fake_pair(kSleeper, 1 << 20));
@@ -341,7 +341,7 @@ TEST_CASE("requests of all calls together take bounded memory") {
 }
 
 TEST_CASE("a streaming call over the limit is reset") {
-    static const auto body = [](TaskGroup& group, World& world) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, World& world) -> Task<void> {
         std::vector<FakePair> pairs;
         for (int i = 0; i < 3; ++i) {
             FakePair& pair = pairs.emplace_back(make_fake_pair(kSleeper));
@@ -361,7 +361,7 @@ namespace {
 
 // What a caller makes of a callee who says `hex` and then closes or resets.
 Error error_of(const std::string& hex, bool is_reset) {
-    static const auto body =
+    static constexpr auto body =
         [](FakePair& pair, std::string bytes, bool resets, Error& error) -> Task<void> {
         co_await send_raw(*pair.callee, bytes);
         if (resets)
@@ -392,7 +392,7 @@ TEST_CASE("a callee that breaks off or breaks the protocol is an error, never an
 }
 
 TEST_CASE("a message over the limit is not sent") {
-    static const auto body = [](FakePair& pair) -> Task<void> {
+    static constexpr auto body = [](FakePair& pair) -> Task<void> {
         CallStream call(std::move(pair.caller), kLimits);
         const std::string text(100'001, 'x');
         const Bytes message = as_bytes(text);
@@ -408,7 +408,7 @@ TEST_CASE("a message over the limit is not sent") {
 }
 
 TEST_CASE("a receive that is given up loses nothing of a message that has begun") {
-    static const auto body = [](Simulation& simulation, FakePair& pair) -> Task<void> {
+    static constexpr auto body = [](Simulation& simulation, FakePair& pair) -> Task<void> {
         CallStream call(std::move(pair.caller), kLimits);
         for (const char* hex : {"0000000000", "00000003aa", "bb"}) {
             co_await send_raw(*pair.callee, hex);

@@ -192,7 +192,7 @@ TEST_CASE("a request over the limit is not sent") {
 }
 
 TEST_CASE("the caller keeps its side open until it has the answer") {
-    static const auto callee = [](p2p::Stream& stream) -> Task<void> {
+    static constexpr auto callee = [](p2p::Stream& stream) -> Task<void> {
         const auto request = co_await p2p::read_length_prefixed(stream, 1000);
         REQUIRE(request.has_value());
         REQUIRE(request->has_value());
@@ -209,7 +209,7 @@ TEST_CASE("the caller keeps its side open until it has the answer") {
         const Result<std::size_t> end = co_await stream.read_some(into);
         CHECK(end == std::size_t{0});
     };
-    static const auto body = [](TaskGroup& group, FakePair& pair) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, FakePair& pair) -> Task<void> {
         group.spawn(callee, std::ref(*pair.callee));
         const Response response =
             co_await call_unary_on(std::move(pair.caller), codec::Buffer(3), kLimits);
@@ -225,7 +225,7 @@ namespace {
 
 // What a caller makes of `answer` and then the callee's FIN.
 Errc error_of_answer(const std::string& answer_hex, bool is_reset = false) {
-    static const auto callee = [](FakePair& pair, std::string hex, bool resets) -> Task<void> {
+    static constexpr auto callee = [](FakePair& pair, std::string hex, bool resets) -> Task<void> {
         const auto request = co_await p2p::read_length_prefixed(*pair.callee, 1000);
         CHECK(request.has_value());
         co_await send_hex(*pair.callee, hex);
@@ -234,11 +234,11 @@ Errc error_of_answer(const std::string& answer_hex, bool is_reset = false) {
         else
             pair.callee->close();
     };
-    static const auto body = [](TaskGroup& group,
-                                FakePair& pair,
-                                std::string hex,
-                                bool resets,
-                                Errc& code) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group,
+                                    FakePair& pair,
+                                    std::string hex,
+                                    bool resets,
+                                    Errc& code) -> Task<void> {
         group.spawn(callee, std::ref(pair), hex, resets);
         const Response response =
             co_await call_unary_on(std::move(pair.caller), codec::Buffer(3), kLimits);
@@ -265,10 +265,10 @@ TEST_CASE("an answer that is missing, cut short, malformed or too long is an err
 }
 
 TEST_CASE("cancelling a unary call resets its stream") {
-    static const auto caller = [](std::unique_ptr<p2p::Stream> stream) -> Task<void> {
+    static constexpr auto caller = [](std::unique_ptr<p2p::Stream> stream) -> Task<void> {
         (void)co_await call_unary_on(std::move(stream), codec::Buffer(3), kLimits);
     };
-    static const auto body = [](TaskGroup& group, FakePair& pair) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, FakePair& pair) -> Task<void> {
         group.spawn(caller, std::move(pair.caller));
         co_await testing::let_others_run();
         group.cancel();
@@ -281,12 +281,12 @@ TEST_CASE("cancelling a unary call resets its stream") {
 
 TEST_CASE(
     "a caller who ends its side, resets or says more is not answered, and its call cancelled") {
-    static const auto start_slow = [](World& world, FakePair& pair) -> Task<void> {
+    static constexpr auto start_slow = [](World& world, FakePair& pair) -> Task<void> {
         co_await send(*pair.caller, request_bytes(kSlow, "x"));
         co_await testing::let_others_run();
         CHECK(world.fate.is_started);
     };
-    static const auto expect_cancelled = [](World& world, FakePair& pair) -> Task<void> {
+    static constexpr auto expect_cancelled = [](World& world, FakePair& pair) -> Task<void> {
         co_await expect_silent_end(pair);
         CHECK(world.fate.is_unwound);
         CHECK(!world.fate.is_finished);
@@ -312,9 +312,9 @@ TEST_CASE(
 }
 
 TEST_CASE("requests that break the protocol are not answered") {
-    static const auto refused = [](std::string hex) {
+    static constexpr auto refused = [](std::string hex) {
         World world;
-        static const auto body =
+        static constexpr auto body =
             [](TaskGroup& group, World& inner, std::string bytes) -> Task<void> {
             FakePair pair = make_fake_pair(kEcho);
             group.spawn(serve, std::ref(inner.dispatch), std::move(pair.callee));
@@ -375,7 +375,7 @@ TEST_CASE("an unknown method meets silence until the caller leaves, or a while")
 }
 
 TEST_CASE("a call over the limit is reset, and the next one is served when there is room") {
-    static const auto body = [](TaskGroup& group, World& world) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, World& world) -> Task<void> {
         std::vector<FakePair> pairs;
         for (int i = 0; i < 4; ++i) {
             FakePair& pair = pairs.emplace_back(make_fake_pair(kSlow));
@@ -396,7 +396,7 @@ TEST_CASE("a call over the limit is reset, and the next one is served when there
 }
 
 TEST_CASE("cancelling the server's scope unwinds what it serves") {
-    static const auto body = [](TaskGroup& group, World& world) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, World& world) -> Task<void> {
         FakePair pair = make_fake_pair(kSlow);
         group.spawn(serve, std::ref(world.dispatch), std::move(pair.callee));
         co_await send(*pair.caller, request_bytes(kSlow, "x"));

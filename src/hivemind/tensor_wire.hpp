@@ -13,7 +13,7 @@
 namespace kwaai::hivemind {
 
 /// runtime.proto CompressionType. Only NONE and FLOAT16 are spoken so far.
-enum class Compression : std::uint32_t {
+enum class Compression : std::uint32_t {  // NOLINT(performance-enum-size): of the wire
     none = 0,
     meanstd_16bit = 1,
     float16 = 2,

@@ -26,14 +26,14 @@ Connection::~Connection() {
 }
 
 io::Task<void> Connection::run() {
-    static const auto serving = [](io::TaskGroup& group, Connection& self) {
+    static constexpr auto serving = [](io::TaskGroup& group, Connection& self) {
         return self.serve(group);
     };
     co_await io::with_group(serving, std::ref(*this));
 }
 
 io::Task<void> Connection::refuse() {
-    static const auto refusing = [](io::TaskGroup& group, Connection& self) {
+    static constexpr auto refusing = [](io::TaskGroup& group, Connection& self) {
         return self.refuse_and_linger(group);
     };
     co_await io::with_group(refusing, std::ref(*this));
@@ -58,7 +58,7 @@ io::Task<void> Connection::read() {
 }
 
 void Connection::start_reading(io::TaskGroup& group) {
-    static const auto reading = [](Connection& self) {
+    static constexpr auto reading = [](Connection& self) {
         return self.read();
     };
     group.spawn(reading, std::ref(*this));
@@ -179,7 +179,7 @@ io::Task<Result<>> Connection::send_continue() {
 }
 
 io::Task<bool> Connection::answer(const Request& request) {
-    static const auto starting =
+    static constexpr auto starting =
         [](io::TaskGroup& group, Connection& self, const Request& what, Answer& how) {
             return self.start_handler(group, what, how);
         };
@@ -198,7 +198,7 @@ io::Task<bool> Connection::answer(const Request& request) {
 io::Task<void> Connection::start_handler(io::TaskGroup& group,
                                          const Request& request,
                                          Answer& answer) {
-    static const auto calling =
+    static constexpr auto calling =
         [](io::TaskGroup& own, Connection& self, const Request& what, Answer& how) {
             return self.call_handler(own, what, how);
         };

@@ -45,7 +45,7 @@ Server::Server(io::Clock& clock, Handler& handler, Limits limits)
 Server::~Server() = default;
 
 io::Task<Result<>> Server::serve(io::Listener& listener) {
-    static const auto accepting =
+    static constexpr auto accepting =
         [](io::TaskGroup& group, State& state, io::Listener& from, Result<>& result) {
             return state.accept_all(group, from, result);
         };
@@ -57,7 +57,7 @@ io::Task<Result<>> Server::serve(io::Listener& listener) {
 io::Task<void> Server::State::accept_all(io::TaskGroup& group,
                                          io::Listener& from,
                                          Result<>& outcome) {
-    static const auto ending = [](State& state, io::TaskGroup& all) {
+    static constexpr auto ending = [](State& state, io::TaskGroup& all) {
         return state.end_grace(all);
     };
 
@@ -85,10 +85,10 @@ io::Task<void> Server::State::accept_all(io::TaskGroup& group,
 }
 
 void Server::State::admit(io::TaskGroup& group, std::unique_ptr<io::Stream> stream) {
-    static const auto serve = [](State& state, std::unique_ptr<io::Stream> connection) {
+    static constexpr auto serve = [](State& state, std::unique_ptr<io::Stream> connection) {
         return state.serve_one(std::move(connection));
     };
-    static const auto refuse = [](State& state, std::unique_ptr<io::Stream> connection) {
+    static constexpr auto refuse = [](State& state, std::unique_ptr<io::Stream> connection) {
         return state.refuse_one(std::move(connection));
     };
     if (serving < service.limits.connections_max) {

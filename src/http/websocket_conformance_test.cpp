@@ -48,9 +48,9 @@ Task<void> with_websocket(Simulation& simulation, StreamCaseBody body) {
     co_await io::with_group(upgrade, std::ref(pair), std::ref(client), std::ref(server));
     REQUIRE(client.has_value());
     REQUIRE(server.has_value());
-    io::Stream& first = **(kIsClientFirst ? client : server);
-    io::Stream& second = **(kIsClientFirst ? server : client);
-    co_await body(simulation, first, second);
+    io::Stream* const first = (kIsClientFirst ? *client : *server).get();
+    io::Stream* const second = (kIsClientFirst ? *server : *client).get();
+    co_await body(simulation, *first, *second);
 }
 
 }  // namespace

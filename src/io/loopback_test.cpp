@@ -60,10 +60,10 @@ Task<void> converse(TaskGroup& group, Loop& loop, io::Listener& listener, std::s
     io::Stream& stream = **connected;
     CHECK(stream.peer() == listener.local_address());
     const std::string said(3'000'000, 'x');  // more than the sockets buffer
-    static const auto both = [](TaskGroup& inner,
-                                io::Stream& with,
-                                const std::string& text,
-                                std::string& answer) -> Task<void> {
+    static constexpr auto both = [](TaskGroup& inner,
+                                    io::Stream& with,
+                                    const std::string& text,
+                                    std::string& answer) -> Task<void> {
         inner.spawn(send_all, std::ref(with), std::cref(text));
         std::vector<std::byte> chunk(10'000);
         for (;;) {
@@ -113,13 +113,13 @@ TEST_CASE("loopback: a port in use, a foreign address and a refused connection a
 }
 
 TEST_CASE("loopback: closing ends a waiting accept and a waiting read with `closed`") {
-    static const auto waiting_accept = [](io::Listener& listener, int& ended) -> Task<void> {
+    static constexpr auto waiting_accept = [](io::Listener& listener, int& ended) -> Task<void> {
         const auto accepted = co_await listener.accept();
         REQUIRE(!accepted.has_value());
         CHECK(accepted.error().code == Errc::closed);
         ++ended;
     };
-    static const auto waiting_read = [](io::Stream& stream, int& ended) -> Task<void> {
+    static constexpr auto waiting_read = [](io::Stream& stream, int& ended) -> Task<void> {
         std::byte byte{};
         const MutableBytes into(&byte, 1);
         const Result<std::size_t> count = co_await stream.read_some(into);
@@ -127,7 +127,7 @@ TEST_CASE("loopback: closing ends a waiting accept and a waiting read with `clos
         CHECK(count.error().code == Errc::closed);
         ++ended;
     };
-    static const auto body =
+    static constexpr auto body =
         [](TaskGroup& group, Loop& loop, io::Listener& listener, int& ended) -> Task<void> {
         const Result<io::Address> address = io::parse_address(listener.local_address());
         const auto stream = co_await io::connect_tcp(loop, *address);
@@ -150,7 +150,7 @@ TEST_CASE("loopback: closing ends a waiting accept and a waiting read with `clos
 }
 
 TEST_CASE("loopback: a read that is cancelled for lack of time loses no byte") {
-    static const auto body = [](TaskGroup&, Loop& loop, io::Listener& listener) -> Task<void> {
+    static constexpr auto body = [](TaskGroup&, Loop& loop, io::Listener& listener) -> Task<void> {
         const Result<io::Address> address = io::parse_address(listener.local_address());
         const auto client = co_await io::connect_tcp(loop, *address);
         REQUIRE(client.has_value());
@@ -175,7 +175,7 @@ TEST_CASE("loopback: a read that is cancelled for lack of time loses no byte") {
 }
 
 TEST_CASE("threads: posts of other threads run on the loop's thread, in the order of each thread") {
-    static const auto wait_for =
+    static constexpr auto wait_for =
         [](io::Event& changed, const std::vector<int>& got, std::size_t count) -> Task<void> {
         while (got.size() < count)
             co_await changed.wait();
@@ -204,7 +204,7 @@ TEST_CASE("threads: posts of other threads run on the loop's thread, in the orde
 }
 
 TEST_CASE("threads: offload computes elsewhere and goes on here") {
-    static const auto body = [](io::WorkQueue& queue, std::thread::id here) -> Task<void> {
+    static constexpr auto body = [](io::WorkQueue& queue, std::thread::id here) -> Task<void> {
         for (int i = 0; i < 200; ++i) {
             std::thread::id there;
             auto work = [&there, i] {
@@ -264,7 +264,7 @@ Task<void> offload_and_log(Offloading& all) {
 }  // namespace
 
 TEST_CASE("threads: an offload whose caller is cancelled has ended before the caller unwinds") {
-    static const auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
         group.spawn(offload_and_log, std::ref(all));
         while (!all.has_begun)
             co_await all.changed.wait();
@@ -279,7 +279,7 @@ TEST_CASE("threads: an offload whose caller is cancelled has ended before the ca
 }
 
 TEST_CASE("threads: work that has not begun when its caller is cancelled is skipped") {
-    static const auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
         group.spawn(offload_and_log, std::ref(all));
         group.cancel();
         co_await all.loop.clock().sleep_for(1ms);
@@ -324,7 +324,7 @@ TEST_CASE("threads: a full queue refuses work, and what was accepted is done bef
 }
 
 TEST_CASE("signals: an interrupt wakes the task that waits for it, and does not end the process") {
-    static const auto body = [](io::Signals& signals) -> Task<int> {
+    static constexpr auto body = [](io::Signals& signals) -> Task<int> {
         std::raise(SIGINT);
         const int number = co_await signals.next();
         co_return number;

@@ -27,7 +27,7 @@ Result<Addresses> resolve(const std::string& name, IpFamily family) {
 }  // namespace
 
 TEST_CASE("loopback: the network connects to what it listens on") {
-    static const auto body = [](io::TcpNetwork& network) -> Task<void> {
+    static constexpr auto body = [](io::TcpNetwork& network) -> Task<void> {
         const auto listener = network.listen(io::Address{.host = "127.0.0.1", .port = 0});
         REQUIRE(listener.has_value());
         const std::string where = (*listener)->local_address();
@@ -69,10 +69,10 @@ TEST_CASE("what cannot be a host name is refused without asking anybody") {
 }
 
 TEST_CASE("a look-up that is cancelled ends, although the system may still work on it") {
-    static const auto look_up = [](io::TcpNetwork& network) -> Task<void> {
+    static constexpr auto look_up = [](io::TcpNetwork& network) -> Task<void> {
         (void)co_await network.resolve("localhost", IpFamily::any);
     };
-    static const auto body = [](TaskGroup& group, io::TcpNetwork& network) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, io::TcpNetwork& network) -> Task<void> {
         group.spawn(look_up, std::ref(network));
         group.cancel();
         co_return;

@@ -156,12 +156,12 @@ TEST_CASE("with_timeout cancels a task that is late, waits for its end, and says
 }
 
 TEST_CASE("with_timeout passes the cancellation of its caller on and unwinds") {
-    static const auto wait = [](io::Clock& clock, Log& log) -> Task<void> {
+    static constexpr auto wait = [](io::Clock& clock, Log& log) -> Task<void> {
         Task<void> sleep = sleep_and_log(clock, 5s, "sleep", log);
         (void)co_await io::with_timeout(clock, 9s, std::move(sleep));
         log.push_back("not reached");
     };
-    static const auto body = [](TaskGroup& group, io::Clock& clock, Log& log) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, io::Clock& clock, Log& log) -> Task<void> {
         group.spawn(wait, std::ref(clock), std::ref(log));
         co_await cancel_at(group, clock, 1s);
     };
@@ -181,7 +181,7 @@ TEST_CASE("an exception inside with_timeout comes out") {
 
 TEST_CASE(
     "sleepers wake in the order of their deadlines, and equal deadlines in that of their start") {
-    static const auto body = [](TaskGroup& group, io::Clock& clock, Log& log) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, io::Clock& clock, Log& log) -> Task<void> {
         for (const char* name : {"b1", "b2", "b3"})
             group.spawn(sleep_and_log, std::ref(clock), 2s, name, std::ref(log));
         group.spawn(sleep_and_log, std::ref(clock), 1s, "a", std::ref(log));
@@ -195,13 +195,13 @@ TEST_CASE(
 }
 
 TEST_CASE("an event wakes all who wait, once, and forgets") {
-    static const auto waiter = [](io::Event& event, int& woken) -> Task<void> {
+    static constexpr auto waiter = [](io::Event& event, int& woken) -> Task<void> {
         co_await event.wait();
         ++woken;
         co_await event.wait();
         ++woken;
     };
-    static const auto body = [](TaskGroup& group, io::Event& event, int& woken) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, io::Event& event, int& woken) -> Task<void> {
         event.notify_all();  // nobody waits: nothing is remembered
         for (int i = 0; i < 3; ++i)
             group.spawn(waiter, std::ref(event), std::ref(woken));

@@ -1,6 +1,7 @@
 // Hosts on a simulated network, for tests.
 #pragma once
 #include <memory>
+#include <utility>
 #include <vector>
 
 #include "base/random.hpp"
@@ -101,7 +102,7 @@ template <class Fn>
 void run_hosts(const std::vector<crypto::PrivateKey>& keys, const Limits& limits, Fn fn) {
     testing::Simulation simulation;
     HostWorld world(simulation, keys, limits);
-    simulation.run(io::with_group(&detail::run_body<Fn>, std::ref(world), fn));
+    simulation.run(io::with_group(&detail::run_body<Fn>, std::ref(world), std::move(fn)));
 }
 
 template <class Fn>
@@ -109,12 +110,12 @@ void run_hosts(unsigned char count, const Limits& limits, Fn fn) {
     std::vector<crypto::PrivateKey> keys;
     for (unsigned char i = 0; i < count; ++i)
         keys.push_back(make_key(i));
-    run_hosts(keys, limits, fn);
+    run_hosts(keys, limits, std::move(fn));
 }
 
 template <class Fn>
 void run_hosts(unsigned char count, Fn fn) {
-    run_hosts(count, Limits(), fn);
+    run_hosts(count, Limits(), std::move(fn));
 }
 
 }  // namespace kwaai::p2p

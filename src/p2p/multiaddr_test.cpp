@@ -68,6 +68,7 @@ TEST_CASE("addresses have the bytes of go-multiaddr's tests") {
 }
 
 TEST_CASE("every protocol of the table survives the way to bytes and back") {
+    // NOLINTBEGIN(bugprone-suspicious-missing-comma): long lines
     for (const std::string& text :
          std::vector<std::string>{"/ip4/1.2.3.4/tcp/0",
                                   "/ip4/1.2.3.4/tcp/65535",
@@ -94,6 +95,7 @@ TEST_CASE("every protocol of the table survives the way to bytes and back") {
                                   with_peer(""),
                                   with_peer(with_peer("/ip4/1.2.3.4/tcp/4001/ws") + "/p2p-circuit"),
                                   with_peer("/ip4/1.2.3.4/tcp/4001") + "/p2p-circuit/webrtc"})
+        // NOLINTEND(bugprone-suspicious-missing-comma)
         CHECK(rewritten(text) == text);
 }
 
@@ -194,6 +196,7 @@ TEST_CASE("protocols that are not in the table are unsupported") {
 }
 
 TEST_CASE("broken bytes are malformed") {
+    // NOLINTBEGIN(bugprone-suspicious-missing-comma): codes and values apart
     for (const std::string& bytes :
          std::vector<std::string>{"",
                                   "04",
@@ -225,6 +228,7 @@ TEST_CASE("broken bytes are malformed") {
                                   "022f61"
                                   "0650",                            // parts behind a path
                                   "bd03" + std::string(74, '0')}) {  // port 0 of an onion address
+        // NOLINTEND(bugprone-suspicious-missing-comma)
         CAPTURE(bytes);
         CHECK(bytes_error(bytes) == Errc::malformed);
     }

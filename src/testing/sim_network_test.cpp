@@ -121,7 +121,7 @@ io::Duration time_of_transfer(World& world, std::size_t size) {
 // Runs `body(world, connection)` over a fresh connection.
 template <class Body>
 void with_connection(Body body, const SimNetworkOptions& options = SimNetworkOptions()) {
-    static const auto task = [](World& world, Body inner) -> Task<void> {
+    static constexpr auto task = [](World& world, Body inner) -> Task<void> {
         Connection made;
         co_await connect(world, made);
         co_await inner(world, made);
@@ -152,7 +152,7 @@ TEST_CASE("a lost segment comes later, with all behind it") {
 }
 
 TEST_CASE("a run is a function of its seed") {
-    static const auto hash_of = [](std::uint64_t seed) {
+    static constexpr auto hash_of = [](std::uint64_t seed) {
         const SimLink link{.latency = 5ms, .jitter = 5ms, .loss = 0.1};
         World world(SimNetworkOptions{.seed = seed, .link = link});
         time_of_transfer(world, 300'000);
@@ -163,12 +163,13 @@ TEST_CASE("a run is a function of its seed") {
 }
 
 TEST_CASE("a write waits while the queue is full, until the reader reads") {
-    static const auto late_reader = [](World& world, io::Stream& stream) -> Task<void> {
+    static constexpr auto late_reader = [](World& world, io::Stream& stream) -> Task<void> {
         co_await world.simulation.clock().sleep_for(3s);
         const std::string heard = co_await read_to_end(stream);
         CHECK(heard.size() == 10'000);
     };
-    static const auto body = [](TaskGroup& group, World& world, Connection& made) -> Task<void> {
+    static constexpr auto body =
+        [](TaskGroup& group, World& world, Connection& made) -> Task<void> {
         group.spawn(late_reader, std::ref(world), std::ref(*made.server));
         const std::string text(10'000, 'x');
         const Result<> written = co_await made.client->write(as_bytes(text));
@@ -249,11 +250,11 @@ TEST_CASE("a cut holds bytes back until it heals") {
 }
 
 TEST_CASE("connecting across a cut goes on when it heals, or times out as on Linux") {
-    static const auto heal_later = [](World& world) -> Task<void> {
+    static constexpr auto heal_later = [](World& world) -> Task<void> {
         co_await world.simulation.clock().sleep_for(2s);
         world.network.heal_all();
     };
-    static const auto body = [](TaskGroup& group, World& world) -> Task<void> {
+    static constexpr auto body = [](TaskGroup& group, World& world) -> Task<void> {
         const auto listener = world.network.host(kTwo).listen(kService);
         world.network.partition({kOne}, {kTwo});
         const auto late = co_await world.network.host(kOne).connect(kService);

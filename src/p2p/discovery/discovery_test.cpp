@@ -55,7 +55,8 @@ io::Task<void> run_nodes(io::TaskGroup& group, Nodes& nodes, Fn fn) {
         group.spawn(&Discovery::run, std::ref(*nodes.discoveries[i]));
     }
     for (std::size_t i = 1; i < nodes.dhts.size(); ++i) {
-        const auto joined = co_await nodes.dhts[i]->bootstrap({nodes.world.address(0)});
+        std::vector<Multiaddr> known{nodes.world.address(0)};
+        const auto joined = co_await nodes.dhts[i]->bootstrap(std::move(known));
         if (!joined) FAIL(joined.error().context);
     }
     co_await nodes.world.clock().sleep_for(5s);
@@ -64,11 +65,18 @@ io::Task<void> run_nodes(io::TaskGroup& group, Nodes& nodes, Fn fn) {
 }
 
 template <class Fn>
-void with_nodes(Fn fn) {
-    run_hosts(kNodes, [&](HostWorld& world) -> io::Task<void> {
+struct NodesBody {
+    Fn fn;
+
+    io::Task<void> operator()(HostWorld& world) const {
         Nodes nodes(world);
         co_await io::with_group(&run_nodes<Fn>, std::ref(nodes), fn);
-    });
+    }
+};
+
+template <class Fn>
+void with_nodes(Fn fn) {
+    run_hosts(kNodes, NodesBody<Fn>{std::move(fn)});
 }
 
 bool holds(const std::vector<FoundPeer>& found, unsigned char number) {
@@ -130,15 +138,19 @@ TEST_CASE("a node that joins late provides as soon as somebody is there") {
     });
 }
 
+io::Task<void> send_framed(std::unique_ptr<Stream> stream, codec::Buffer record) {
+    codec::Buffer framed;
+    codec::append_varint(framed, record.size());
+    codec::append(framed, record);
+    const Bytes bytes(framed);
+    const Result<> written = co_await stream->write(bytes);
+    if (written) stream->close();
+}
+
 // Whoever asks gets these bytes.
 void hand_out(Host& host, const codec::Buffer& record) {
-    host.handle(kCapabilityProtocol, [record](std::unique_ptr<Stream> stream) -> io::Task<void> {
-        codec::Buffer framed;
-        codec::append_varint(framed, record.size());
-        codec::append(framed, record);
-        const Bytes bytes(framed);
-        const Result<> written = co_await stream->write(bytes);
-        if (written) stream->close();
+    host.handle(kCapabilityProtocol, [record](std::unique_ptr<Stream> stream) {
+        return send_framed(std::move(stream), record);
     });
 }
 

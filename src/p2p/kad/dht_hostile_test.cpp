@@ -37,9 +37,9 @@ TEST_CASE("a server refuses values without a known namespace, of another key, an
             seal_signed_record(hosts.host(1).identity(), "name", 2, kUnixTime + 10, {});
         const codec::Buffer older =
             seal_signed_record(hosts.host(1).identity(), "name", 1, kUnixTime + 10, {});
-        Message put{.type = MessageType::put_value,
-                    .key = key,
-                    .record = WireRecord{.key = key, .value = newer}};
+        const Message put{.type = MessageType::put_value,
+                          .key = key,
+                          .record = WireRecord{.key = key, .value = newer}};
         const auto taken = co_await request(hosts, 1, put);
         REQUIRE(taken.has_value());
         REQUIRE(taken->record.has_value());
@@ -75,7 +75,7 @@ TEST_CASE("a server takes providers that name themselves only") {
             {.peer = hosts.host(2).id(), .addresses = {hosts.address(2).without_peer()}});
         const auto nothing = co_await request(hosts, 1, add);
         CHECK_FALSE(nothing.has_value());
-        Message get{.type = MessageType::get_providers, .key = key};
+        const Message get{.type = MessageType::get_providers, .key = key};
         const auto none = co_await request(hosts, 1, get);
         REQUIRE(none.has_value());
         CHECK(none->providers.empty());

@@ -94,13 +94,13 @@ struct DhtBody {
 
 /// Runs `fn(world)`, a coroutine, beside `count` hosts and their table nodes.
 template <class Fn>
-void run_dhts(unsigned char count, std::function<DhtOptions(std::size_t)> options, Fn fn) {
-    run_hosts(count, detail::DhtBody<Fn>{.options = std::move(options), .fn = fn});
+void run_dhts(unsigned char count, const std::function<DhtOptions(std::size_t)>& options, Fn fn) {
+    run_hosts(count, detail::DhtBody<Fn>{.options = options, .fn = std::move(fn)});
 }
 
 template <class Fn>
 void run_dhts(unsigned char count, Fn fn) {
-    run_dhts(count, [](std::size_t) { return make_dht_options(); }, fn);
+    run_dhts(count, [](std::size_t) { return make_dht_options(); }, std::move(fn));
 }
 
 }  // namespace kwaai::p2p::kad

@@ -99,7 +99,9 @@ Result<SignedKey> read_signed_key(Bytes der) {
 }
 
 codec::Buffer signed_certificate_key(Bytes public_key_info) {
-    codec::Buffer bytes = codec::to_buffer(as_bytes(kSignaturePrefix));
+    codec::Buffer bytes;
+    bytes.reserve(kSignaturePrefix.size() + public_key_info.size());
+    codec::append(bytes, kSignaturePrefix);
     codec::append(bytes, public_key_info);
     return bytes;
 }

@@ -20,7 +20,7 @@ constexpr std::chrono::sys_seconds kNow = std::chrono::sys_days(std::chrono::Jan
 
 Result<crypto::PublicKey> verify(Bytes certificate,
                                  std::chrono::sys_seconds now = kNow,
-                                 std::optional<PeerId> expected = std::nullopt) {
+                                 const std::optional<PeerId>& expected = std::nullopt) {
     const std::array<Bytes, 1> chain{certificate};
     return verify_tls_chain(chain, now, expected);
 }

@@ -52,9 +52,9 @@ Task<void> with_tls_pair(testing::Simulation& simulation, testing::StreamCaseBod
     Channel listener;
     co_await io::with_group(secure, std::ref(pair), std::ref(dialler), std::ref(listener));
     REQUIRE(listener->has_value());
-    Stream& first = *(kIsDiallerFirst ? *dialler : *listener)->stream;
-    Stream& second = *(kIsDiallerFirst ? *listener : *dialler)->stream;
-    co_await body(simulation, first, second);
+    Stream* const first = (kIsDiallerFirst ? *dialler : *listener)->stream.get();
+    Stream* const second = (kIsDiallerFirst ? *listener : *dialler)->stream.get();
+    co_await body(simulation, *first, *second);
 }
 
 }  // namespace
