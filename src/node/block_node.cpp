@@ -239,7 +239,9 @@ io::Task<Result<>> BlockNode::load(std::function<void()> on_ready,
                               .rows = parts.options.rows,
                               .limits = {}},
         on_event);
-    KWAAI_CO_CHECKED(parts.offer());
+    const Result<> offered = parts.offer();
+    if (!offered && on_note)
+        on_note("nobody will find this node by its model: " + offered.error().context);
     if (on_ready) on_ready();
     const auto take_digest = [&parts] {
         return petals::read_model_digest(
