@@ -24,6 +24,7 @@ struct Connection {
                io::Clock& clock)
         : remote(std::move(peer)),
           address(std::move(remote_address)),
+          is_inbound(!is_outbound),
           session(std::move(transport),
                   is_outbound ? YamuxRole::dialer : YamuxRole::listener,
                   limits,
@@ -31,6 +32,7 @@ struct Connection {
 
     PeerId remote;
     Multiaddr address;  // where it leads, with /p2p
+    bool is_inbound;
     YamuxSession session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed

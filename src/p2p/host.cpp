@@ -75,6 +75,19 @@ std::vector<Multiaddr> Host::addresses() const {
     return all;
 }
 
+std::vector<Multiaddr> Host::told_addresses() const {
+    return state_->told_addresses();
+}
+
+void Host::set_told_addresses(AddressChooser choose) {
+    state_->choose_told = std::move(choose);
+    state_->identity_changed();
+}
+
+void Host::told_addresses_changed() {
+    state_->identity_changed();
+}
+
 void Host::handle(std::string protocol, StreamHandler handler) {
     state_->handlers.insert_or_assign(std::move(protocol), std::move(handler));
     state_->identity_changed();
@@ -150,22 +163,74 @@ std::vector<Multiaddr> Host::known_addresses(const PeerId& peer) const {
     return state_->book.addresses(peer);
 }
 
-io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
+namespace {
+
+Result<PeerId> check_dialled(const Host::State& state, const Multiaddr& address) {
     const std::optional<PeerId> peer = address.peer();
     if (!peer)
-        co_return fail(
+        return fail(
             Errc::invalid_argument,
             address.to_text() + " does not end with /p2p/ID, the peer that is expected there");
-    if (!address.tcp_target())
-        co_return fail(
+    if (*peer == state.id)
+        return fail(Errc::invalid_argument, address.to_text() + " is this node itself");
+    if (address.is_relayed() && state.dial_circuit == nullptr)
+        return fail(Errc::invalid_argument,
+                    "cannot dial " + address.to_text() + ": this node uses no relays");
+    if (!address.is_relayed() && !address.tcp_target())
+        return fail(
             Errc::invalid_argument,
             "cannot dial " + address.to_text() + ": only TCP and WebSocket addresses are spoken");
-    if (*peer == state_->id)
-        co_return fail(Errc::invalid_argument, address.to_text() + " is this node itself");
-    state_->book.add(*peer, address);
-    const auto connection = co_await state_->connection_to(*peer);
+    return *peer;
+}
+
+}  // namespace
+
+io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
+    KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
+    state_->book.add(peer, address);
+    const auto connection = co_await state_->connection_to(peer);
     if (!connection) co_return std::unexpected<Error>(connection.error());
-    co_return *peer;
+    co_return peer;
+}
+
+io::Task<Result<PeerId>> Host::connect_again(Multiaddr address) {
+    KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
+    if (state_->group == nullptr || state_->is_closing)
+        co_return fail(Errc::closed, "this node is not running");
+    if (state_->connection_count() >= state_->options.limits.connections_max)
+        co_return fail(Errc::limit_exceeded, "this node has all the connections that it may have");
+    const auto connection = co_await state_->dial_address(peer, address.without_peer());
+    if (!connection) co_return std::unexpected<Error>(connection.error());
+    co_return peer;
+}
+
+void Host::set_circuit_dialer(CircuitDialer dialer) {
+    state_->dial_circuit = std::move(dialer);
+}
+
+io::Task<Result<PeerId>> Host::adopt(std::unique_ptr<io::Stream> raw,
+                                     Multiaddr address,
+                                     bool is_dialler) {
+    std::optional<PeerId> expected;
+    if (is_dialler) expected = address.peer();
+    auto upgrading = state_->upgrade_adopted(std::move(raw), std::move(expected), is_dialler);
+    auto channel = co_await io::with_timeout(
+        state_->clock, state_->options.limits.handshake_timeout, std::move(upgrading));
+    if (!channel) co_return forward_error(channel);
+    if (state_->group == nullptr || state_->is_closing)
+        co_return fail(Errc::closed, "this node is not running");
+    if (state_->connection_count() >= state_->options.limits.connections_max)
+        co_return fail(Errc::limit_exceeded, "this node has all the connections that it may have");
+    const PeerId peer = channel->remote;
+    const Multiaddr place = address.with_peer(peer);
+    state_->start_connection(std::move(*channel), place, is_dialler);
+    co_return peer;
+}
+
+std::shared_ptr<void> Host::observe(ConnectionObserver observer) {
+    auto shared = std::make_shared<ConnectionObserver>(std::move(observer));
+    state_->observers.push_back(shared);
+    return shared;
 }
 
 io::Task<Result<std::unique_ptr<Stream>>> Host::open(PeerId peer, std::string protocol) {
@@ -247,13 +312,18 @@ std::optional<std::chrono::nanoseconds> Host::round_trip_time(const PeerId& peer
     return connection->session.round_trip_time();
 }
 
-// The oldest that is open: later ones are mostly duplicates of simultaneous dials.
+// The oldest that is open, since later ones are mostly duplicates of simultaneous dials; a direct
+// one where there is one.
 std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) const {
     const auto found = connections.find(peer);
     if (found == connections.end()) return nullptr;
-    for (const auto& connection : found->second)
-        if (!connection->session.is_closed()) return connection;
-    return nullptr;
+    std::shared_ptr<Connection> relayed;
+    for (const auto& connection : found->second) {
+        if (connection->session.is_closed()) continue;
+        if (!connection->address.is_relayed()) return connection;
+        if (relayed == nullptr) relayed = connection;
+    }
+    return relayed;
 }
 
 std::size_t Host::State::connection_count() const {
@@ -270,7 +340,8 @@ PeerInfo Host::State::info_of(const Connection& connection) const {
                   .addresses = {},
                   .is_record_signed = connection.is_record_signed,
                   .observed = {},
-                  .connected = connection.address};
+                  .connected = connection.address,
+                  .is_inbound = connection.is_inbound};
     if (connection.identity) {
         info.agent = connection.identity->agent;
         info.protocols = connection.identity->protocols;

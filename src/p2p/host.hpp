@@ -57,7 +57,21 @@ struct PeerInfo {
     bool is_record_signed = false;       // the addresses come from a record with its signature
     std::optional<Multiaddr> observed;   // where the peer sees us
     std::optional<Multiaddr> connected;  // where an open connection leads
+    bool is_inbound = false;             // that connection was opened by the peer
 };
+
+/// What happens to a connection, in this order.
+enum class ConnectionChange : std::uint8_t { opened, identified, closed };
+
+using ConnectionObserver = std::function<void(const PeerInfo& info, ConnectionChange change)>;
+
+/// Opens raw streams to addresses that lead over another peer (/p2p-circuit, with /p2p).
+using CircuitDialer =
+    std::function<io::Task<Result<std::unique_ptr<io::Stream>>>(Multiaddr address)>;
+
+/// Chooses what peers are told of where a node can be dialled, from where it listens; all without
+/// /p2p.
+using AddressChooser = std::function<std::vector<Multiaddr>(std::vector<Multiaddr> listening)>;
 
 /// Confined to the loop's thread. Everything that it starts runs inside run().
 class Host {
@@ -79,6 +93,14 @@ public:
     /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are. Of a port that
     /// listens with /ws, the plain address and the one with /ws, in this order.
     [[nodiscard]] std::vector<Multiaddr> addresses() const;
+
+    /// Where peers are told to dial this node: where it listens, but not 0.0.0.0 and ::, or what
+    /// set_told_addresses() chose. Without /p2p.
+    [[nodiscard]] std::vector<Multiaddr> told_addresses() const;
+    /// Connected peers are told the new addresses by identify push.
+    void set_told_addresses(AddressChooser choose);
+    /// As if the chooser were set again: it would choose something else now.
+    void told_addresses_changed();
 
     /// Speaks `protocol` from now on (any text without newline; no leading slash needed). Replaces
     /// a handler of the same name. Connected peers are told by identify push.
@@ -114,6 +136,22 @@ public:
 
     /// Waits until identify has told who the connected peer is (its protocols, its agent).
     io::Task<Result<PeerInfo>> identify(PeerId peer);
+
+    /// Dials addresses with /p2p-circuit from now on.
+    void set_circuit_dialer(CircuitDialer dialer);
+    /// Makes a connection out of `raw`, which somebody opened or took by other means than this
+    /// host: security and muxer as on TCP, then it is a connection as any other. `address` is
+    /// where it leads; the dialler's ends with /p2p of the peer that is expected. Errors of the
+    /// handshakes, `timed_out`.
+    io::Task<Result<PeerId>> adopt(std::unique_ptr<io::Stream> raw,
+                                   Multiaddr address,
+                                   bool is_dialler);
+    /// A new connection to exactly this address (with /p2p), whatever is open already and however
+    /// often it failed; what comes out is not remembered. Errors as connect().
+    io::Task<Result<PeerId>> connect_again(Multiaddr address);
+
+    /// Calls `observer` for every change of a connection, until the lease dies.
+    [[nodiscard]] std::shared_ptr<void> observe(ConnectionObserver observer);
 
     /// Closes all connections to a peer.
     void disconnect(const PeerId& peer);

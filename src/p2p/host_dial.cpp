@@ -88,6 +88,10 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId peer,
                                                                         Multiaddr address) {
+    if (address.is_relayed()) {
+        auto over_peer = co_await dial_over_peer(std::move(peer), std::move(address));
+        co_return over_peer;
+    }
     const std::optional<TcpTarget> target = address.tcp_target();
     if (!target) co_return fail(Errc::unsupported, "only TCP and WebSocket addresses are spoken");
     std::vector<std::string> ips{target->host};
@@ -154,12 +158,54 @@ io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io
         if (!opened) co_return forward_error(opened, "upgrading to WebSocket");
         raw = std::move(*opened);
     }
+    auto securing = secure_dialled(std::move(raw), std::move(peer), std::move(securities));
+    auto channel = co_await std::move(securing);
+    co_return channel;
+}
+
+io::Task<Result<SecureChannel>> Host::State::secure_dialled(std::unique_ptr<io::Stream> raw,
+                                                            PeerId peer,
+                                                            std::vector<Security> securities) {
     const std::vector<std::string> muxers{kYamuxProtocol};
     std::optional<PeerId> expected(std::move(peer));
     KWAAI_CO_TRY(
         SecureChannel channel,
         co_await secure_outbound(std::move(raw), secure, securities, muxers, std::move(expected)));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, true));
+    co_return channel;
+}
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_over_peer(PeerId peer,
+                                                                          Multiaddr address) {
+    if (dial_circuit == nullptr) co_return fail(Errc::unsupported, "this node uses no relays");
+    const CircuitDialer dialer = dial_circuit;  // may be set again meanwhile
+    const Multiaddr place = address.with_peer(peer);
+    auto dialling_it = dialer(place);
+    auto raw =
+        co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(dialling_it));
+    if (!raw) co_return forward_error(raw);
+    std::optional<PeerId> expected(std::move(peer));
+    auto upgrading = upgrade_adopted(std::move(*raw), std::move(expected), true);
+    auto channel =
+        co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
+    if (!channel) co_return forward_error(channel);
+    if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
+    co_return start_connection(std::move(*channel), place, true);
+}
+
+// Where the first security is refused there is no second stream to try the next on: all are
+// proposed in turn.
+io::Task<Result<SecureChannel>> Host::State::upgrade_adopted(std::unique_ptr<io::Stream> raw,
+                                                             std::optional<PeerId> expected,
+                                                             bool is_dialler) {
+    if (is_dialler && expected) {
+        auto dialled =
+            co_await secure_dialled(std::move(raw), std::move(*expected), options.securities);
+        co_return dialled;
+    }
+    const std::vector<std::string> muxers{kYamuxProtocol};
+    KWAAI_CO_TRY(SecureChannel channel, co_await secure_inbound(std::move(raw), secure, muxers));
+    KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
     co_return channel;
 }
 

@@ -46,14 +46,20 @@ std::vector<Multiaddr> Host::State::listen_addresses() const {
     return all;
 }
 
+std::vector<Multiaddr> Host::State::told_addresses() const {
+    std::vector<Multiaddr> all = listen_addresses();
+    if (choose_told) return choose_told(std::move(all));
+    std::erase_if(all, [](const Multiaddr& address) { return address.is_unspecified(); });
+    return all;
+}
+
 // The length and the message, as they go on the stream to this peer.
 codec::Buffer Host::State::identify_bytes(const Multiaddr& observed) const {
     IdentifyMessage message;
     message.public_key = codec::to_buffer(options.identity.public_key().protobuf());
     PeerRecord record{
         .peer = id, .sequence = options.record_sequence + identity_version, .addresses = {}};
-    for (const Multiaddr& address : listen_addresses()) {
-        if (address.is_unspecified()) continue;
+    for (const Multiaddr& address : told_addresses()) {
         message.listen_addresses.push_back(address);
         record.addresses.push_back(address);
     }
@@ -105,6 +111,7 @@ io::Task<void> Host::State::ask_identity(std::shared_ptr<Connection> connection)
     static_cast<void>(answered);  // a peer may have nothing to say
     connection->is_identify_over = true;
     connection->identified.notify_all();
+    if (connection->identity) notify(*connection, ConnectionChange::identified);
 }
 
 io::Task<Result<>> Host::State::read_identity(std::shared_ptr<Connection> connection) {

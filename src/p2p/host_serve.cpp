@@ -72,6 +72,7 @@ public:
         }
         connection_->identified.notify_all();
         state_.connection_ended.notify_all();
+        state_.notify(*connection_, ConnectionChange::closed);
     }
 
 private:
@@ -140,7 +141,20 @@ std::shared_ptr<Connection> Host::State::start_connection(SecureChannel channel,
                                                    clock);
     connections[connection->remote].push_back(connection);
     group->spawn(&State::run_connection, std::ref(*this), connection);
+    notify(*connection, ConnectionChange::opened);
     return connection;
+}
+
+// Observers may observe more, and let go of leases.
+void Host::State::notify(const Connection& connection, ConnectionChange change) {
+    if (observers.empty()) return;
+    const PeerInfo info = info_of(connection);
+    std::vector<std::shared_ptr<ConnectionObserver>> told;
+    for (const auto& observer : observers)
+        if (auto shared = observer.lock()) told.push_back(std::move(shared));
+    std::erase_if(observers, [](const auto& observer) { return observer.expired(); });
+    for (const auto& observer : told)
+        (*observer)(info, change);
 }
 
 io::Task<void> Host::State::run_connection(std::shared_ptr<Connection> connection) {

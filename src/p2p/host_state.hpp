@@ -51,6 +51,10 @@ struct Host::State {
                                                      PeerId peer,
                                                      TcpTarget target,
                                                      std::vector<Security> securities);
+    io::Task<Result<SecureChannel>> secure_dialled(std::unique_ptr<io::Stream> raw,
+                                                   PeerId peer,
+                                                   std::vector<Security> securities);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_over_peer(PeerId peer, Multiaddr address);
     io::Task<Result<Upgraded>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
 
     // host_serve.cpp
@@ -58,6 +62,10 @@ struct Host::State {
     io::Task<void> accept_connections(std::shared_ptr<io::Listener> listener);
     io::Task<void> take_connection(std::unique_ptr<io::Stream> raw, std::string ip);
     [[nodiscard]] bool admits(const std::string& ip) const;
+    io::Task<Result<SecureChannel>> upgrade_adopted(std::unique_ptr<io::Stream> raw,
+                                                    std::optional<PeerId> expected,
+                                                    bool is_dialler);
+    void notify(const Connection& connection, ConnectionChange change);
     std::shared_ptr<Connection> start_connection(SecureChannel channel,
                                                  Multiaddr address,
                                                  bool is_outbound);
@@ -77,6 +85,7 @@ struct Host::State {
     void add_own_protocols(Host& host);
     void identity_changed();
     [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
+    [[nodiscard]] std::vector<Multiaddr> told_addresses() const;
     [[nodiscard]] codec::Buffer identify_bytes(const Multiaddr& observed) const;
     io::Task<void> ask_identity(std::shared_ptr<Connection> connection);
     io::Task<Result<>> read_identity(std::shared_ptr<Connection> connection);
@@ -101,6 +110,9 @@ struct Host::State {
     PeerBook book;
     std::map<std::string, StreamHandler, std::less<>> handlers;
     std::vector<Listening> listening;
+    AddressChooser choose_told;
+    CircuitDialer dial_circuit;
+    std::vector<std::weak_ptr<ConnectionObserver>> observers;
     std::unordered_map<PeerId, std::vector<std::shared_ptr<Connection>>> connections;
     std::set<PeerId> dialling;
     io::Event dial_ended;

@@ -229,6 +229,13 @@ std::optional<TcpTarget> Multiaddr::tcp_target() const {
                      .transport = is_websocket ? Transport::websocket : Transport::tcp};
 }
 
+bool Multiaddr::is_relayed() const {
+    const auto is_circuit = [](const AddrPart& part) {
+        return part.code == AddrCode::p2p_circuit;
+    };
+    return std::ranges::any_of(parts(), is_circuit);
+}
+
 bool Multiaddr::is_loopback() const {
     const std::vector<AddrPart> all = parts();
     const Bytes ip = first_ip(all);

@@ -91,6 +91,8 @@ public:
     /// Where the address is TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /ws, maybe /p2p): its
     /// target.
     [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
+    /// Whether it leads over another peer: has a /p2p-circuit part.
+    [[nodiscard]] bool is_relayed() const;
     [[nodiscard]] bool is_loopback() const;
     /// 0.0.0.0 or ::, which stand for every address of the machine.
     [[nodiscard]] bool is_unspecified() const;
