@@ -12,7 +12,7 @@ tools/setup.sh bench
 mkdir -p build/peers
 if [ ! -f build/peers/llama_cpp_source/CMakeLists.txt ]; then
   echo "Fetching the source of llama.cpp ($package, 77 MB)"
-  python3 -m pip download --disable-pip-version-check --no-build-isolation --no-binary llama-cpp-python --no-deps \
+  python3 -m pip download --disable-pip-version-check --no-binary llama-cpp-python --no-deps \
     --dest build/peers "$package" >build/peers/download.log 2>&1 || true # pip also tries to prepare it; the archive is what we want
   archive=$(ls build/peers/llama_cpp_python-*.tar.gz 2>/dev/null || true)
   [ -n "$archive" ] || { tail -n 3 build/peers/download.log >&2; echo "The source of llama.cpp could not be fetched: is this machine offline?" >&2; exit 1; }
