@@ -75,7 +75,8 @@ std::string short_id(std::string_view peer) {
 /// The nodes, and the blow that one of them gets.
 class Stage {
 public:
-    /// Starts all and waits for their addresses; their blocks are loaded meanwhile.
+    /// Starts all and waits for their addresses; their blocks are loaded meanwhile. The first
+    /// begins a network, which the others join.
     static Result<std::unique_ptr<Stage>> set(const std::string& model,
                                               const std::vector<inference::BlockRange>& split,
                                               unsigned threads) {
@@ -84,29 +85,32 @@ public:
         KWAAI_TRY(const auto folder, TemporaryFolder::make());
         for (const inference::BlockRange range : split) {
             const std::string name = "node" + std::to_string(stage->actors_.size());
-            const std::vector<std::string> arguments = {
-                model,
-                "--blocks",
-                fmt::format("{}:{}", range.begin, range.end),
-                "--identity",
-                folder->file(name + ".key"),
-                "--threads",
-                std::to_string(threads)};
+            std::vector<std::string> arguments = {model,
+                                                  "--blocks",
+                                                  fmt::format("{}:{}", range.begin, range.end),
+                                                  "--identity",
+                                                  folder->file(name + ".key"),
+                                                  "--threads",
+                                                  std::to_string(threads)};
+            if (!stage->actors_.empty()) {
+                KWAAI_TRY(const std::string first, stage->first_address());
+                arguments.insert(arguments.end(), {"--bootstrap", first});
+            }
             KWAAI_TRY(auto child, ChildNode::start(arguments, folder->file(name + ".log")));
             stage->actors_.push_back({.child = std::move(child), .range = range, .address = {}});
         }
-        for (Actor& actor : stage->actors_) {
-            KWAAI_TRY(actor.address, actor.child->read_line(kStartTimeout));
-        }
+        for (Actor& actor : stage->actors_)
+            KWAAI_CHECKED(actor.await_address());
         return stage;
     }
 
-    [[nodiscard]] std::vector<std::string> addresses() const {
-        std::vector<std::string> all;
-        for (const Actor& actor : actors_)
-            all.push_back(actor.address);
-        return all;
+    /// Of the node that nobody kills: it has the first blocks.
+    [[nodiscard]] Result<std::string> first_address() {
+        KWAAI_CHECKED(actors_.front().await_address());
+        return actors_.front().address;
     }
+
+    [[nodiscard]] std::size_t size() const { return actors_.size(); }
 
     [[nodiscard]] std::string for_people() const {
         std::string text;
@@ -133,7 +137,13 @@ private:
     struct Actor {
         std::unique_ptr<ChildNode> child;
         inference::BlockRange range;
-        std::string address;
+        std::string address;  // empty until it has told
+
+        Result<> await_address() {
+            if (!address.empty()) return {};
+            KWAAI_TRY(address, child->read_line(kStartTimeout));
+            return {};
+        }
     };
 
     std::vector<Actor> actors_;
@@ -223,10 +233,12 @@ Result<Performance> perform(const std::string& path,
     RouteReport report;
     Blow blow(*stage, flags.max_tokens / 2);
     SwarmFlags swarm;
-    swarm.peers = stage->addresses();
+    swarm.finds_servers = true;
+    KWAAI_TRY(const std::string first, stage->first_address());
+    swarm.bootstrap = {first};
     EngineFlags engine{.model = path, .threads = threads};
     KWAAI_TRY(node::ClientNodeOptions options, client_options(engine, swarm, report));
-    options.waits_for_all = true;
+    options.servers_min = stage->size();  // the twin of the one who dies, too
     options.events.on_step = [&](const RouteReport::Hops& hops) {
         report.step(hops);
         blow.step(hops);
@@ -234,7 +246,7 @@ Result<Performance> perform(const std::string& path,
     KWAAI_TRY(auto client, node::SwarmClient::start(std::move(options)));
     write_note(
         "This process is their client: it has tokens, embedding and head, and none of the "
-        "blocks.\n");
+        "blocks. It knows the first node, and has found the others by the model's name.\n");
     KWAAI_TRY(engine::Request request, make_request(client->model(), flags));
     write_note("\n> " + printable(prompt_of(client->model(), flags)) + "\n\n");
     const auto show = [&flags](std::string_view piece) -> Result<void> {
@@ -321,11 +333,11 @@ void suggest(std::uint32_t block_count, const std::string& path) {
         "\nTry by hand\n"
         "  1. Two terminals with half of the blocks each, and a chat through both:\n"
         "       kwaai serve{0} --blocks 0:{1}\n"
-        "       kwaai serve{0} --blocks {1}:{2}\n"
-        "       kwaai run{0} --peer ADDRESS --peer ADDRESS     (the addresses that they print)\n"
+        "       kwaai serve{0} --blocks {1}:{2} --bootstrap ADDRESS     (that the first prints)\n"
+        "       kwaai run{0} --swarm --bootstrap ADDRESS\n"
         "  2. Two machines: docs/two-machines.md\n"
         "  3. OpenAI's API in front of them:\n"
-        "       kwaai serve{0} --peer ADDRESS --peer ADDRESS --http 127.0.0.1:8080\n",
+        "       kwaai serve{0} --swarm --bootstrap ADDRESS --http 127.0.0.1:8080\n",
         named,
         block_count / 2,
         block_count));

@@ -24,7 +24,7 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
 /// A note of a client, which other machines have a say in. It begins a line of its own where an
 /// answer is being written on the same terminal.
 void show_note(const RouteReport& report, const std::string& text) {
-    const bool is_amid_answer = report.steps() > 0 && stdout_is_terminal() && stderr_is_terminal();
+    const bool is_amid_answer = report.steps() > 0 && stdout_meets_stderr();
     write_note((is_amid_answer ? "\n" : "") + faint(printable(text)) + "\n");
 }
 

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/utf8.hpp"
@@ -43,6 +44,13 @@ bool stdin_is_terminal() {
 
 bool stdout_is_terminal() {
     return ::isatty(STDOUT_FILENO) != 0;
+}
+
+bool stdout_meets_stderr() {
+    struct stat out{};
+    struct stat err{};
+    return ::fstat(STDOUT_FILENO, &out) == 0 && ::fstat(STDERR_FILENO, &err) == 0 &&
+           out.st_dev == err.st_dev && out.st_ino == err.st_ino;
 }
 
 bool stderr_is_terminal() {

@@ -13,6 +13,8 @@ namespace kwaai::cli {
 
 [[nodiscard]] bool stdin_is_terminal();
 [[nodiscard]] bool stdout_is_terminal();
+/// Whether what is written to both ends up in one place: a terminal, a file, a pipe.
+[[nodiscard]] bool stdout_meets_stderr();
 /// Whether stderr is a terminal that understands cursor movement (TERM is set and not "dumb").
 [[nodiscard]] bool stderr_is_terminal();
 

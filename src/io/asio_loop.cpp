@@ -3,12 +3,12 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include "io/asio_mailbox.hpp"
 #include "io/loop.hpp"
 
 namespace kwaai::io {
@@ -36,6 +36,7 @@ struct Loop::State {
     // One thread runs it: Asio then spares itself some locking between its own threads.
     asio::io_context context{1};
     asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
+    Mailbox& mailbox{asio::use_service<Mailbox>(context)};
     MachineClock clock;
 };
 
@@ -67,7 +68,7 @@ std::size_t Loop::poll() {
 }
 
 void Loop::post(std::move_only_function<void()> fn) {
-    asio::post(state_->context, std::move(fn));
+    state_->mailbox.post(std::move(fn));
 }
 
 Clock& Loop::clock() {

@@ -8,15 +8,15 @@
 #include <thread>
 #include <vector>
 
-#include <boost/asio/execution/outstanding_work.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/prefer.hpp>
+#include <boost/asio/execution/context.hpp>
+#include <boost/asio/query.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include "base/check.hpp"
+#include "io/asio_mailbox.hpp"
 
 namespace kwaai::io {
 namespace asio = boost::asio;
@@ -91,15 +91,14 @@ struct Offloaded {
 Task<bool> run_elsewhere(WorkQueue& queue, FunctionRef<void()> work) {
     const LoopExecutor executor = co_await asio::this_coro::executor;
     const auto shared = std::make_shared<Offloaded>(executor);
-    // Keeps the loop from running out of work while the only thing left is the other thread's.
-    const LoopExecutor home = asio::prefer(executor, asio::execution::outstanding_work.tracked);
-    const bool is_accepted = queue.submit([shared, home, work] {
+    Mailbox& home = asio::use_service<Mailbox>(asio::query(executor, asio::execution::context));
+    const bool is_accepted = queue.submit([shared, &home, work] {
         try {
             if (!shared->is_unwanted) work();
         } catch (...) {
             shared->error = std::current_exception();
         }
-        asio::post(home, [shared] {
+        home.post([shared] {
             shared->is_done = true;
             shared->timer.cancel();
         });

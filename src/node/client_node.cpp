@@ -23,6 +23,9 @@ namespace kwaai::node {
 namespace {
 
 constexpr std::size_t kServersMax = 64;  // asked for at a time
+// Ends up to this size take a few milliseconds a token, no more than handing them to another
+// thread and back may take on a busy machine: the loop's own thread computes them.
+constexpr std::size_t kInlineEndsBytes = 64 << 20;
 
 }  // namespace
 
@@ -71,6 +74,7 @@ struct ClientNode::Parts {
     std::optional<petals::SwarmModel> model;
     std::stop_source stopping;
     io::Event stopped;
+    io::InlineWork at_once;
     io::WorkerThreads work{1};
 };
 
@@ -111,7 +115,7 @@ petals::SwarmOptions ClientNode::Parts::swarm_options(const petals::ModelDigest&
             .block_count = ends->config().block_count,
             .digest = digest,
             .arithmetic_id = ends->stats().arithmetic_id,
-            .waits_for_all = options.waits_for_all};
+            .servers_min = options.servers_min};
 }
 
 petals::SwarmModelOptions ClientNode::Parts::model_options() const {
@@ -142,7 +146,9 @@ io::Task<Result<>> ClientNode::Parts::begin() {
     KWAAI_CO_CHECKED(co_await join());
     swarm.emplace(host, loop.clock(), swarm_options(digest), options.events.on_note);
     KWAAI_CO_CHECKED(co_await swarm->connect());
-    model.emplace(loop, loop.clock(), host, work, *swarm, *ends, model_options());
+    io::WorkQueue* queue = &work;
+    if (ends->weight_bytes() <= kInlineEndsBytes) queue = &at_once;
+    model.emplace(loop, loop.clock(), host, *queue, *swarm, *ends, model_options());
     co_return Result<>();
 }
 

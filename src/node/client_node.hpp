@@ -39,7 +39,7 @@ struct ClientNodeOptions {
     std::shared_ptr<engine::ComputePool> pool;  // shared with others; empty: one of its own
     unsigned threads = 0;                       // of its own pool; 0 = the cores we may use
     engine::ProgressHandler on_progress;        // of loading
-    bool waits_for_all = false;  // for peers that load, though every block has a server already
+    std::size_t servers_min = 1;                // as SwarmOptions
     ClientEvents events;
 };
 

@@ -135,7 +135,7 @@ ClientNodeOptions Node::Parts::client_options() const {
                              .pool = pool,
                              .threads = 0,
                              .on_progress = {},
-                             .waits_for_all = false,
+                             .servers_min = 1,
                              .events = {}};
     if (blocks)
         add_own(wanted);

@@ -74,7 +74,7 @@ io::Task<Result<>> Swarm::connect() {
     auto way = routes_.choose({0, options_.block_count}, clock_.now(), true);
     if (!way && options_.find && on_note_) on_note_("Waiting for servers: " + way.error().context);
     while (is_to_wait(way.has_value()) && clock_.now() < deadline) {
-        const bool is_finding = !way && options_.find;
+        const bool is_finding = !has_enough(way.has_value()) && options_.find;
         co_await clock_.sleep_for(is_finding ? options_.find_again_pause : options_.ready_pause);
         if (is_finding) co_await find_peers();
         const auto ask_them = is_finding ? &Swarm::ask_all : &Swarm::ask_loading;
@@ -89,9 +89,14 @@ io::Task<Result<>> Swarm::connect() {
     co_return fail(Errc::unavailable, way.error().context + errors);
 }
 
+bool Swarm::has_enough(bool has_way) const {
+    const auto known = std::ranges::count_if(peers_, &Peer::is_known);
+    return has_way && static_cast<std::size_t>(known) >= options_.servers_min;
+}
+
 bool Swarm::is_to_wait(bool has_way) const {
-    if (has_way && !options_.waits_for_all) return false;
-    return std::ranges::any_of(peers_, &Peer::is_loading) || (!has_way && options_.find);
+    if (has_enough(has_way)) return false;
+    return std::ranges::any_of(peers_, &Peer::is_loading) || options_.find;
 }
 
 io::Task<void> Swarm::find_peers() {

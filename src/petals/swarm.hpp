@@ -42,9 +42,9 @@ struct SwarmOptions {
     /// blocks.
     std::chrono::milliseconds ready_timeout{60000};
     std::chrono::milliseconds ready_pause{200};
-    std::chrono::milliseconds find_again_pause{1000};  // while blocks lack a server
-    /// Whether connect() also waits for those without whom every block has a server already.
-    bool waits_for_all = false;
+    std::chrono::milliseconds find_again_pause{1000};  // while servers are missing
+    /// So many servers connect() would like, though every block has one already.
+    std::size_t servers_min = 1;
     std::size_t found_max = 256;  // servers found and remembered
 };
 
@@ -58,8 +58,9 @@ public:
           std::function<void(const std::string&)> on_note);
 
     /// Asks all peers at once, those that are not ready again and again, and looks for further ones
-    /// while blocks lack a server. Succeeds when every block has a server and nobody's answer is
-    /// outstanding; `Errc::unavailable` names the blocks without one and what each peer said.
+    /// while blocks lack a server or there are fewer than servers_min. Succeeds when every block
+    /// has a server and nobody's answer is outstanding; `Errc::unavailable` names the blocks
+    /// without one and what each peer said.
     io::Task<Result<>> connect();
 
     /// Asks those that have not answered again and finds new ones, until cancelled.
@@ -79,6 +80,7 @@ private:
 
     static io::Task<void> ask_all(io::TaskGroup& group, Swarm& swarm);
     static io::Task<void> ask_loading(io::TaskGroup& group, Swarm& swarm);
+    [[nodiscard]] bool has_enough(bool has_way) const;
     [[nodiscard]] bool is_to_wait(bool has_way) const;
     io::Task<void> find_peers();
     void take_found(std::vector<PeerAddress> found);
