@@ -16,6 +16,7 @@
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
 #include "p2p/host.hpp"
+#include "p2p/protocol/perf.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -90,6 +91,7 @@ Result<> run(const Flags& flags) {
     if (flags.security == "tls") options.securities = {p2p::Security::tls};
     p2p::Host host(network, loop.clock(), std::move(options));
     add_services(host);
+    const p2p::PerfServer perf(host, loop.clock(), p2p::PerfLimits());
     if (!flags.listen.empty()) {
         const std::string end = flags.listen == "ws" ? "/ws" : "";
         KWAAI_TRY(const p2p::Multiaddr address,

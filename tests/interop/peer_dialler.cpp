@@ -14,6 +14,7 @@
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
 #include "json/writer.hpp"
+#include "p2p/protocol/perf.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -63,14 +64,12 @@ private:
     std::optional<p2p::PeerId> peer_;  // once connected
 };
 
-// Both directions of a stream at the same time: head and zeros out, then the end; all that comes
-// in.
+// Both directions of a stream at the same time: bytes out, then the end; all that comes in.
 struct Exchange {
     explicit Exchange(p2p::Stream& over) : stream(over) {}
 
     p2p::Stream& stream;
-    Bytes head;
-    std::uint64_t zeros = 0;      // after the head
+    Bytes sent;
     std::uint64_t end_after = 0;  // that many bytes came; then nothing more is read
     Result<> is_sent;
     Result<> is_received;
@@ -81,8 +80,7 @@ struct Exchange {
 };
 
 io::Task<Result<>> send_and_end(Exchange& exchange) {
-    KWAAI_CO_CHECKED(co_await exchange.stream.write(exchange.head));
-    KWAAI_CO_CHECKED(co_await send_zeros(exchange.stream, exchange.zeros));
+    KWAAI_CO_CHECKED(co_await exchange.stream.write(exchange.sent));
     while (exchange.is_receiving && exchange.received < exchange.end_after)
         co_await exchange.progressed.wait();
     Result<> ended = co_await exchange.stream.shutdown_write();
@@ -209,7 +207,7 @@ io::Task<Result<double>> Dialler::echo_of(Bytes sent) {
     KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
                  co_await host_.open(*peer_, kEchoProtocol));
     Exchange exchange(*stream);
-    exchange.head = sent;
+    exchange.sent = sent;
     exchange.hash.emplace();
     if (flags_.ends_last) exchange.end_after = sent.size();
     const io::TimePoint begin = clock_.now();
@@ -284,22 +282,11 @@ io::Task<Result<>> Dialler::resets() {
 }
 
 io::Task<Result<>> Dialler::perf(std::string name, std::uint64_t up, std::uint64_t down) {
-    std::array<std::byte, 8> head{};
-    for (std::size_t i = 0; i < head.size(); ++i)
-        head[i] = static_cast<std::byte>(down >> (56 - 8 * i));
-    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
-                 co_await host_.open(*peer_, kPerfProtocol));
-    Exchange exchange(*stream);
-    exchange.head = head;
-    exchange.zeros = up;
-    const io::TimePoint begin = clock_.now();
-    KWAAI_CO_CHECKED(co_await run_exchange(exchange));
-    const double took = seconds(clock_.now() - begin);
-    if (exchange.received != down)
-        co_return fail(
-            Errc::malformed,
-            std::to_string(exchange.received) + " bytes of " + std::to_string(down) + " came");
-    out_.member(name, static_cast<double>(up + down) / kMib / took);
+    p2p::PerfRequest request{.upload_bytes = up, .download_bytes = down, .on_progress = nullptr};
+    KWAAI_CO_TRY(
+        const io::Duration took,
+        co_await p2p::measure_perf(host_, clock_, p2p::PerfLimits(), *peer_, std::move(request)));
+    out_.member(name, static_cast<double>(up + down) / kMib / seconds(took));
     co_return Result<>();
 }
 

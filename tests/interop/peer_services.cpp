@@ -1,11 +1,8 @@
 #include "interop/peer_services.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <vector>
-
-#include "io/read_exactly.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -47,45 +44,11 @@ io::Task<void> serve_reset(std::unique_ptr<p2p::Stream> stream) {
     stream->reset(p2p::ResetCode::none);
 }
 
-io::Task<Result<>> answer_perf(p2p::Stream& stream) {
-    std::array<std::byte, 8> head{};
-    const MutableBytes head_space(head);
-    KWAAI_CO_CHECKED(co_await io::read_exactly(stream, head_space));
-    std::uint64_t wanted = 0;
-    for (const std::byte byte : head)
-        wanted = wanted << 8 | std::to_integer<std::uint64_t>(byte);
-    std::vector<std::byte> buffer(kChunkBytes);
-    const MutableBytes space(buffer);
-    while (true) {
-        KWAAI_CO_TRY(const std::size_t count, co_await stream.read_some(space));
-        if (count == 0) break;
-    }
-    KWAAI_CO_CHECKED(co_await send_zeros(stream, wanted));
-    Result<> ended = co_await stream.shutdown_write();
-    co_return ended;
-}
-
-io::Task<void> serve_perf(std::unique_ptr<p2p::Stream> stream) {
-    const Result<> served = co_await answer_perf(*stream);
-    if (served) stream->close();
-}
-
 }  // namespace
-
-io::Task<Result<>> send_zeros(p2p::Stream& stream, std::uint64_t count) {
-    const std::vector<std::byte> zeros(kChunkBytes);
-    while (count > 0) {
-        const Bytes part = Bytes(zeros).first(std::min<std::uint64_t>(count, zeros.size()));
-        KWAAI_CO_CHECKED(co_await stream.write(part));
-        count -= part.size();
-    }
-    co_return Result<>();
-}
 
 void add_services(p2p::Host& host) {
     host.handle(kEchoProtocol, serve_echo);
     host.handle(kResetProtocol, serve_reset);
-    host.handle(kPerfProtocol, serve_perf);
 }
 
 }  // namespace kwaai::interop

@@ -22,6 +22,7 @@ KEYS = ["ed25519", "rsa"]
 ECHO_MIB = 10
 PINGS = 5
 STREAMS = 50
+PERF_MIB = 4
 DELAY_S = 0.025  # each way
 
 
@@ -53,6 +54,8 @@ def problems_of(report, dialler, listener):
         problems.append(f"{ECHO_MIB} MiB did not come back as they were sent")
     if report.get("streams") != STREAMS:
         problems.append(f"not all of {STREAMS} streams beside each other gave their bytes back")
+    if dialler.has_perf and listener.has_perf and not (report.get("perf_up_mib_s") and report.get("perf_down_mib_s")):
+        problems.append(f"perf: {PERF_MIB} MiB did not go one way and come the other")
     if listener.can_reset and not report.get("reset_seen"):
         problems.append("a reset by the listener did not reach the dialler")
     if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
@@ -92,8 +95,8 @@ def note_of(report):
 
 
 def run_matrix(kwaai, peers, folder, tally):
-    print(f"yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets", flush=True)
-    flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
+    print(f"yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
+    usual = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
     cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS] + [("ws", "noise", KEYS[0])]
     for peer in peers:
         for transport, security, key in cases:
@@ -103,6 +106,7 @@ def run_matrix(kwaai, peers, folder, tally):
                 if not listener.can_listen:
                     continue
                 what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
+                flags = [*usual, "--perf-mib", str(PERF_MIB)] if dialler.has_perf and listener.has_perf else usual
                 try:
                     report = dial(dialler, listener, key, folder, transport, security, *flags)
                 except Failed as failure:
