@@ -8,9 +8,9 @@
 #include "base/check.hpp"
 #include "engine/block_engine.hpp"
 #include "hivemind/rpc_server.hpp"
-#include "io/interfaces.hpp"
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
+#include "node/dialable.hpp"
 #include "node/directories.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/discovery/discovery.hpp"
@@ -50,20 +50,6 @@ std::string to_sentence(const petals::ServerEvent& event) {
         case petals::ServerEvent::Kind::refused: return peer + " was refused: " + event.text;
     }
     return event.text;
-}
-
-std::vector<p2p::Multiaddr> at_interfaces(const p2p::Multiaddr& address) {
-    if (!address.is_unspecified()) return {address};
-    const auto target = address.tcp_target();
-    if (!target) return {address};
-    const bool is_v4 = target->kind == p2p::AddrCode::ip4;
-    std::vector<p2p::Multiaddr> all;
-    for (const std::string& host :
-         io::interface_addresses(is_v4 ? io::IpFamily::v4 : io::IpFamily::v6)) {
-        auto at = p2p::Multiaddr::of({.host = host, .port = target->port}, target->transport);
-        if (at) all.push_back(std::move(*at));
-    }
-    return all;
 }
 
 }  // namespace
@@ -113,12 +99,9 @@ p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     p2p::kad::DhtOptions chosen;
     chosen.mode = p2p::kad::Mode::server;
     chosen.seed = seconds_since_1970();
+    chosen.validators = p2p::kad::standard_validators(seconds_since_1970);
     chosen.own_addresses = [this] {
-        std::vector<p2p::Multiaddr> all;
-        for (const p2p::Multiaddr& address : host.addresses())
-            for (const p2p::Multiaddr& at : at_interfaces(address.without_peer()))
-                all.push_back(at);
-        return all;
+        return dialable_addresses(host);
     };
     return chosen;
 }
@@ -188,9 +171,8 @@ BlockNode::~BlockNode() {
 
 std::vector<p2p::Multiaddr> BlockNode::addresses() const {
     std::vector<p2p::Multiaddr> all;
-    for (const p2p::Multiaddr& address : parts_->host.addresses())
-        for (const p2p::Multiaddr& at : at_interfaces(address.without_peer()))
-            all.push_back(at.with_peer(parts_->host.id()));
+    for (const p2p::Multiaddr& address : dialable_addresses(parts_->host))
+        all.push_back(address.with_peer(parts_->host.id()));
     return all;
 }
 

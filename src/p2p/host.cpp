@@ -98,6 +98,13 @@ void Host::stop_handling(const std::string& protocol) {
     state_->identity_changed();
 }
 
+std::vector<std::string> Host::protocols() const {
+    std::vector<std::string> all;
+    for (const auto& [protocol, handler] : state_->handlers)
+        all.push_back(protocol);
+    return all;
+}
+
 namespace {
 
 io::Task<void> close_connections(Host::State& state) {

@@ -106,6 +106,8 @@ public:
     /// a handler of the same name. Connected peers are told by identify push.
     void handle(std::string protocol, StreamHandler handler);
     void stop_handling(const std::string& protocol);
+    /// What it speaks as a listener, in the order of the names.
+    [[nodiscard]] std::vector<std::string> protocols() const;
 
     /// Runs until close() or cancellation: takes connections, answers, keeps connections alive.
     /// open() and connect() work only while it runs.

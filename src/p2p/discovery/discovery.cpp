@@ -73,7 +73,9 @@ io::Task<bool> Discovery::provide(std::vector<std::string> names) {
         if (std::ranges::find(provided_, name) != provided_.end()) continue;
         codec::Buffer key = kad::provider_key(name);
         const auto told = co_await dht_.provide(std::move(key));
-        if (told) provided_.push_back(name);
+        if (!told) continue;
+        provided_.push_back(name);
+        if (options_.on_provided) options_.on_provided(name, *told);
     }
     co_return provided_.size() == names.size();
 }

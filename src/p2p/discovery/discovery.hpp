@@ -28,6 +28,8 @@ struct DiscoveryOptions {
     std::chrono::milliseconds ask_timeout{5000};   // for one peer's record
     std::chrono::milliseconds retry_pause{10000};  // after nobody took what is provided
     std::size_t asked_max = 64;                    // providers asked for one find()
+    /// Called when peers were told that this node offers a name, and how many; may be empty.
+    std::function<void(const std::string& name, std::size_t told)> on_provided;
 };
 
 /// A peer that offers what was asked for: it was reached, and signed what it offers.

@@ -73,6 +73,31 @@ TEST_CASE("a value that was put is got elsewhere, and a newer one replaces it") 
     });
 }
 
+TEST_CASE("two nodes write under one shared name, and all read the later record") {
+    run_dhts(30, [](DhtWorld& world) -> io::Task<void> {
+        co_await world.join();
+        const codec::Buffer key = shared_record_key("mykey");
+        const auto written = [](unsigned char by, std::uint64_t later_ms, std::string_view value) {
+            return seal_shared_record(make_key(by),
+                                      "mykey",
+                                      kUnixTime * 1000 + later_ms,
+                                      kUnixTime + 100,
+                                      as_bytes(value));
+        };
+        codec::Buffer later = written(4, 2, "later");
+        const auto taken = co_await world.dht(4).put(key, later);
+        REQUIRE(taken.has_value());
+        codec::Buffer earlier = written(7, 1, "earlier");
+        const auto retaken = co_await world.dht(7).put(key, earlier);
+        static_cast<void>(retaken);  // whoever has the later one keeps it
+        for (const std::size_t reader : {0, 13, 29}) {
+            const auto got = co_await world.dht(reader).get(key);
+            REQUIRE(got.has_value());
+            CHECK(*got == later);
+        }
+    });
+}
+
 TEST_CASE("providers are found, with their addresses, until they are too old") {
     run_dhts(20, [](DhtWorld& world) -> io::Task<void> {
         co_await world.join();

@@ -14,11 +14,10 @@ namespace kwaai::p2p::kad {
 
 inline constexpr std::uint64_t kUnixTime = 1'800'000'000;
 
-/// Server mode; public keys and signed records may be put.
+/// Server mode; what a node of this project takes may be put.
 [[nodiscard]] inline DhtOptions make_dht_options() {
     DhtOptions options{.mode = Mode::server};
-    options.validators.set("pk", public_key_validator());
-    options.validators.set("kwaai", signed_record_validator([] { return kUnixTime; }));
+    options.validators = standard_validators([] { return kUnixTime; });
     return options;
 }
 

@@ -16,8 +16,10 @@ constexpr std::string_view kDomain = "kwaai-record";
 constexpr std::string_view kPayloadType = "/kwaai/record";
 constexpr std::string_view kPublicKeyPrefix = "/pk/";
 constexpr std::string_view kSignedPrefix = "/kwaai/";
+constexpr std::string_view kSharedPrefix = "/kwaai-shared/";
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::uint64_t kSecondsAheadMax = 72 * 3600;
+constexpr std::uint64_t kMillisecondsAheadMax = 300'000;  // of a shared record's sequence
 
 std::optional<std::string_view> namespace_of(Bytes key) {
     std::string_view text = as_text(key);
@@ -46,6 +48,13 @@ public:
     }
 };
 
+Result<> check_expiry(const SignedRecord& record, std::uint64_t now) {
+    if (record.expires <= now) return fail(Errc::malformed, "the record has expired");
+    if (record.expires - now > kSecondsAheadMax)
+        return fail(Errc::malformed, "the record expires more than three days from now");
+    return {};
+}
+
 class SignedRecordValidator final : public Validator {
 public:
     explicit SignedRecordValidator(std::function<std::uint64_t()> unix_time)
@@ -53,11 +62,7 @@ public:
 
     [[nodiscard]] Result<> validate(Bytes key, Bytes value) const override {
         KWAAI_TRY(const SignedRecord record, open_signed_record(key, value));
-        const std::uint64_t now = unix_time_();
-        if (record.expires <= now) return fail(Errc::malformed, "the record has expired");
-        if (record.expires - now > kSecondsAheadMax)
-            return fail(Errc::malformed, "the record expires more than three days from now");
-        return {};
+        return check_expiry(record, unix_time_());
     }
 
     [[nodiscard]] std::size_t select(Bytes key, std::span<const Bytes> values) const override {
@@ -66,6 +71,38 @@ public:
         for (std::size_t i = 0; i < values.size(); ++i) {
             const auto record = open_signed_record(key, values[i]);
             if (!record || record->sequence <= highest) continue;
+            highest = record->sequence;
+            best = i;
+        }
+        return best;
+    }
+
+private:
+    std::function<std::uint64_t()> unix_time_;
+};
+
+class SharedRecordValidator final : public Validator {
+public:
+    explicit SharedRecordValidator(std::function<std::uint64_t()> unix_time)
+        : unix_time_(std::move(unix_time)) {}
+
+    [[nodiscard]] Result<> validate(Bytes key, Bytes value) const override {
+        KWAAI_TRY(const SignedRecord record, open_shared_record(key, value));
+        const std::uint64_t now = unix_time_();
+        if (record.sequence > now * 1000 + kMillisecondsAheadMax)
+            return fail(Errc::malformed, "the record was written more than five minutes from now");
+        return check_expiry(record, now);
+    }
+
+    [[nodiscard]] std::size_t select(Bytes key, std::span<const Bytes> values) const override {
+        std::size_t best = 0;
+        std::uint64_t highest = 0;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const auto record = open_shared_record(key, values[i]);
+            if (!record || record->sequence < highest) continue;
+            const bool is_later = record->sequence > highest ||
+                                  std::ranges::lexicographical_compare(values[best], values[i]);
+            if (!is_later) continue;
             highest = record->sequence;
             best = i;
         }
@@ -110,6 +147,35 @@ Result<Payload> read_payload(Bytes bytes) {
             default: break;
         }
     }
+}
+
+codec::Buffer seal_payload(const crypto::PrivateKey& key, const Payload& payload) {
+    codec::Buffer bytes;
+    codec::ProtoWriter writer(bytes);
+    writer.bytes(1, payload.key);
+    writer.varint(2, payload.sequence);
+    writer.varint(3, payload.expires);
+    writer.bytes(4, payload.value);
+    return seal_envelope(key, kDomain, as_bytes(kPayloadType), bytes);
+}
+
+// A record that was signed for this key; whose the key is, is the caller's to decide.
+Result<SignedRecord> open_payload(Bytes key, Bytes envelope) {
+    KWAAI_TRY(const Envelope opened, open_envelope(envelope, kDomain));
+    if (as_text(opened.payload_type) != kPayloadType)
+        return fail(Errc::malformed, "the envelope holds no record");
+    KWAAI_TRY(const Payload payload, read_payload(opened.payload));
+    if (!std::ranges::equal(payload.key, key))
+        return fail(Errc::malformed, "the record was signed for another key");
+    return SignedRecord{.peer = PeerId::of(opened.signer),
+                        .sequence = payload.sequence,
+                        .expires = payload.expires,
+                        .value = codec::to_buffer(payload.value)};
+}
+
+bool is_name_behind(std::string_view prefix, Bytes key) {
+    return as_text(key).starts_with(prefix) && key.size() > prefix.size() &&
+           key.size() <= prefix.size() + kNameBytesMax;
 }
 
 }  // namespace
@@ -157,33 +223,56 @@ codec::Buffer seal_signed_record(const crypto::PrivateKey& key,
                                  std::uint64_t sequence,
                                  std::uint64_t expires,
                                  Bytes value) {
-    codec::Buffer payload;
-    codec::ProtoWriter writer(payload);
-    writer.bytes(1, signed_record_key(PeerId::of(key.public_key()), name));
-    writer.varint(2, sequence);
-    writer.varint(3, expires);
-    writer.bytes(4, value);
-    return seal_envelope(key, kDomain, as_bytes(kPayloadType), payload);
+    const codec::Buffer place = signed_record_key(PeerId::of(key.public_key()), name);
+    return seal_payload(key,
+                        {.key = place, .sequence = sequence, .expires = expires, .value = value});
 }
 
 Result<SignedRecord> open_signed_record(Bytes key, Bytes envelope) {
-    KWAAI_TRY(const Envelope opened, open_envelope(envelope, kDomain));
-    if (as_text(opened.payload_type) != kPayloadType)
-        return fail(Errc::malformed, "the envelope holds no record");
-    KWAAI_TRY(const Payload payload, read_payload(opened.payload));
-    SignedRecord record{.peer = PeerId::of(opened.signer),
-                        .sequence = payload.sequence,
-                        .expires = payload.expires,
-                        .value = codec::to_buffer(payload.value)};
-    const codec::Buffer prefix = signed_record_key(record.peer, "");
-    if (!std::ranges::equal(payload.key, key) || key.size() <= prefix.size() ||
-        key.size() > prefix.size() + kNameBytesMax || !as_text(key).starts_with(as_text(prefix)))
+    KWAAI_TRY(SignedRecord record, open_payload(key, envelope));
+    if (!is_name_behind(as_text(signed_record_key(record.peer, "")), key))
         return fail(Errc::malformed, "the record is not its signer's under this key");
     return record;
 }
 
 std::shared_ptr<const Validator> signed_record_validator(std::function<std::uint64_t()> unix_time) {
     return std::make_shared<SignedRecordValidator>(std::move(unix_time));
+}
+
+codec::Buffer shared_record_key(std::string_view name) {
+    codec::Buffer key;
+    codec::append(key, kSharedPrefix);
+    codec::append(key, name);
+    return key;
+}
+
+codec::Buffer seal_shared_record(const crypto::PrivateKey& key,
+                                 std::string_view name,
+                                 std::uint64_t sequence,
+                                 std::uint64_t expires,
+                                 Bytes value) {
+    const codec::Buffer place = shared_record_key(name);
+    return seal_payload(key,
+                        {.key = place, .sequence = sequence, .expires = expires, .value = value});
+}
+
+Result<SignedRecord> open_shared_record(Bytes key, Bytes envelope) {
+    KWAAI_TRY(SignedRecord record, open_payload(key, envelope));
+    if (!is_name_behind(kSharedPrefix, key))
+        return fail(Errc::malformed, "the key is not /kwaai-shared/ and a name of 1 to 64 bytes");
+    return record;
+}
+
+std::shared_ptr<const Validator> shared_record_validator(std::function<std::uint64_t()> unix_time) {
+    return std::make_shared<SharedRecordValidator>(std::move(unix_time));
+}
+
+Validators standard_validators(const std::function<std::uint64_t()>& unix_time) {
+    Validators validators;
+    validators.set("pk", public_key_validator());
+    validators.set("kwaai", signed_record_validator(unix_time));
+    validators.set("kwaai-shared", shared_record_validator(unix_time));
+    return validators;
 }
 
 }  // namespace kwaai::p2p::kad

@@ -78,4 +78,28 @@ struct SignedRecord {
 [[nodiscard]] std::shared_ptr<const Validator> signed_record_validator(
     std::function<std::uint64_t()> unix_time);
 
+/// "/kwaai-shared/" and a name of 1 to 64 bytes: where anybody may write, and who wrote last is
+/// read. Readers that want the word of a certain peer look at `SignedRecord::peer`.
+[[nodiscard]] codec::Buffer shared_record_key(std::string_view name);
+
+/// As seal_signed_record(), but of use under shared_record_key(`name`) alone. `sequence` is the
+/// time of writing, in milliseconds since 1970.
+[[nodiscard]] codec::Buffer seal_shared_record(const crypto::PrivateKey& key,
+                                               std::string_view name,
+                                               std::uint64_t sequence,
+                                               std::uint64_t expires,
+                                               Bytes value);
+
+/// `Errc::malformed` where the signature or the key is another one. The caller looks at `expires`.
+[[nodiscard]] Result<SignedRecord> open_shared_record(Bytes key, Bytes envelope);
+
+/// As signed_record_validator(), of seal_shared_record(); written at most five minutes ahead of
+/// `unix_time`, so that nobody's record stays the last one for long. Of records of the same
+/// millisecond the greater bytes win.
+[[nodiscard]] std::shared_ptr<const Validator> shared_record_validator(
+    std::function<std::uint64_t()> unix_time);
+
+/// What a node of this project takes: `pk`, `kwaai` and `kwaai-shared`.
+[[nodiscard]] Validators standard_validators(const std::function<std::uint64_t()>& unix_time);
+
 }  // namespace kwaai::p2p::kad

@@ -14,10 +14,7 @@ namespace {
 constexpr std::uint64_t kNow = 1'800'000'000;
 
 Validators make_validators() {
-    Validators validators;
-    validators.set("pk", public_key_validator());
-    validators.set("kwaai", signed_record_validator([] { return kNow; }));
-    return validators;
+    return standard_validators([] { return kNow; });
 }
 
 codec::Buffer sealed(unsigned char number, std::uint64_t sequence, std::uint64_t expires) {
@@ -71,6 +68,58 @@ TEST_CASE("a signed record stands under its signer's key, in time, and the highe
     CHECK(opened->peer == make_identity(1));
     CHECK(opened->sequence == 7);
     CHECK(as_text(opened->value) == "value");
+}
+
+codec::Buffer shared(unsigned char number, std::uint64_t sequence, std::string_view value) {
+    return seal_shared_record(make_key(number), "mykey", sequence, kNow + 10, as_bytes(value));
+}
+
+TEST_CASE("under a shared name anybody writes, and who wrote last is read") {
+    const Validators validators = make_validators();
+    const codec::Buffer key = shared_record_key("mykey");
+    CHECK(as_text(key) == "/kwaai-shared/mykey");
+    const std::uint64_t now_ms = kNow * 1000;
+    CHECK(validators.validate(key, shared(1, now_ms, "one")).has_value());
+    CHECK(validators.validate(key, shared(2, now_ms + 1, "two")).has_value());
+    CHECK(validators.is_better(key, shared(2, now_ms + 1, "two"), shared(1, now_ms, "one")));
+    CHECK_FALSE(validators.is_better(key, shared(1, now_ms, "one"), shared(2, now_ms + 1, "two")));
+    const auto opened = open_shared_record(key, shared(2, now_ms, "two"));
+    REQUIRE(opened.has_value());
+    CHECK(opened->peer == make_identity(2));
+    CHECK(as_text(opened->value) == "two");
+
+    // Of the same millisecond: everybody takes the same one.
+    const codec::Buffer one = shared(1, now_ms, "one");
+    const codec::Buffer two = shared(2, now_ms, "two");
+    CHECK(validators.is_better(key, one, two) != validators.is_better(key, two, one));
+    CHECK_FALSE(validators.is_better(key, one, one));
+}
+
+TEST_CASE("a shared name cannot be held by a time to come, nor filled with another name's record") {
+    const codec::Buffer key = shared_record_key("mykey");
+    const std::uint64_t latest = kNow * 1000 + 300'000;
+    CHECK(make_validators().validate(key, shared(1, latest, "x")).has_value());
+    CHECK(refusal(key, shared(1, latest + 1, "x")) == Errc::malformed);
+    CHECK(refusal(shared_record_key("other"), shared(1, 1, "x")) == Errc::malformed);
+    CHECK(refusal(shared_record_key(""), shared(1, 1, "x")) == Errc::malformed);
+    CHECK(refusal(key, sealed(1, 1, kNow + 10)) == Errc::malformed);
+    CHECK(refusal(key, codec::to_buffer(as_bytes("hello world"))) == Errc::malformed);
+
+    const auto named = [](std::size_t bytes) {
+        const std::string name(bytes, 'n');
+        return make_validators()
+            .validate(shared_record_key(name),
+                      seal_shared_record(make_key(1), name, 1, kNow + 10, as_bytes("x")))
+            .has_value();
+    };
+    CHECK(named(64));
+    CHECK_FALSE(named(65));
+    CHECK_FALSE(named(0));
+    const codec::Buffer expired = seal_shared_record(make_key(1), "mykey", 1, kNow, as_bytes("x"));
+    CHECK(refusal(key, expired) == Errc::malformed);
+    // Its signer's own name is another place.
+    CHECK(refusal(signed_record_key(make_identity(1), "mykey"), shared(1, 1, "x")) ==
+          Errc::malformed);
 }
 
 }  // namespace
