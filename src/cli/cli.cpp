@@ -28,6 +28,7 @@ constexpr std::array kVerbs = {
     Verb{"demo", "Four nodes on this machine write a story, and one of them dies", add_demo},
     Verb{"id", "Show this node's peer id", add_id},
     Verb{"ping", "Ask a node who it is and how far away", add_ping},
+    Verb{"p2p", "Join the network of nodes: look around, store, find, measure", add_p2p},
     Verb{"inspect", "Show what a model file holds and what is wrong with it", add_inspect},
     Verb{"tokenize", "Turn text into token ids and back", add_tokenize},
     Verb{"bench", "Measure how fast a model reads and writes", add_bench},

@@ -10,6 +10,7 @@
 
 #include "cli/exit_status.hpp"
 #include "cli/model_locator.hpp"
+#include "cli/p2p.hpp"
 #include "cli/terminal.hpp"
 #include "cli/verbs.hpp"
 #include "io/signals.hpp"
@@ -140,17 +141,6 @@ Error advised(Error error) {
     return error;
 }
 
-Result<node::Identity> choose_identity(const std::string& file) {
-    if (!file.empty()) return node::Identity::from_file(file);
-    KWAAI_TRY(node::Identity identity, node::Identity::of_user());
-    if (identity.is_ephemeral())
-        write_note(fmt::format(
-            "{} is that of another node that runs here: this one has an identity for this run "
-            "only. --identity FILE gives it one that lasts.\n",
-            node::user_identity_path()));
-    return identity;
-}
-
 Result<node::NodeOptions> node_options(const ServeFlags& flags,
                                        const ServePlan& plan,
                                        ProgressLine& progress) {
@@ -161,7 +151,7 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.engine = engine_options(flags.engine, progress);
     options.peers = plan.peers;
     options.finds_servers = flags.swarm.finds_servers;
-    KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm));
+    KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm.bootstrap));
     options.prefix = flags.swarm.prefix;
     options.http = plan.http;
     if (plan.serves_blocks) {

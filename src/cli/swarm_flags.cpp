@@ -72,9 +72,9 @@ Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags) {
     return peers;
 }
 
-Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const SwarmFlags& flags) {
+Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const std::vector<std::string>& texts) {
     std::vector<p2p::Multiaddr> addresses;
-    for (const std::string& text : flags.bootstrap) {
+    for (const std::string& text : texts) {
         auto address = p2p::Multiaddr::parse(text);
         if (!address) return fail(Errc::invalid_argument, "--bootstrap " + address.error().context);
         if (!address->peer())
@@ -91,7 +91,7 @@ Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
                                                RouteReport& report) {
     node::ClientNodeOptions options;
     KWAAI_TRY(options.peers, parse_peers(swarm));
-    KWAAI_TRY(options.bootstrap, parse_bootstrap(swarm));
+    KWAAI_TRY(options.bootstrap, parse_bootstrap(swarm.bootstrap));
     options.finds_servers = swarm.finds_servers;
     KWAAI_TRY(options.rows, node::parse_rows(swarm.rows));
     KWAAI_TRY(options.model_path, find_model(engine.model));

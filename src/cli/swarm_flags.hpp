@@ -36,7 +36,8 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
 [[nodiscard]] Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags);
 
 /// Addresses with /p2p. `Errc::invalid_argument` says what is wrong with one.
-[[nodiscard]] Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const SwarmFlags& flags);
+[[nodiscard]] Result<std::vector<p2p::Multiaddr>> parse_bootstrap(
+    const std::vector<std::string>& texts);
 
 /// What a client of a swarm is made of; what happens goes to `report`, which outlives it.
 [[nodiscard]] Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,

@@ -1,6 +1,7 @@
 #include "cli/terminal.hpp"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
@@ -19,6 +20,8 @@ std::string_view environment(const char* name) {
     const char* value = std::getenv(name);
     return value == nullptr ? std::string_view() : std::string_view(value);
 }
+
+std::atomic<bool> is_reader_gone = false;
 
 /// Writes everything or returns the errno that stopped it.
 int write_all(int descriptor, std::string_view text) {
@@ -73,8 +76,15 @@ std::string bold(std::string_view text) {
 Result<void> write_out(std::string_view text) {
     const int error = write_all(STDOUT_FILENO, text);
     if (error == 0) return {};
-    if (error == EPIPE) return fail(Errc::closed, "stdout was closed by its reader");
+    if (error == EPIPE) {
+        is_reader_gone = true;
+        return fail(Errc::closed, "stdout was closed by its reader");
+    }
     return fail(Errc::io, "cannot write to stdout: " + std::generic_category().message(error));
+}
+
+bool reader_is_gone() {
+    return is_reader_gone;
 }
 
 void write_note(std::string_view text) {

@@ -27,6 +27,8 @@ namespace kwaai::cli {
 /// Writes all of `text` to stdout, unbuffered. `Errc::closed` when the reader has gone, `io`
 /// otherwise (a full disk). SIGPIPE must be ignored.
 Result<void> write_out(std::string_view text);
+/// Whether write_out() has failed with `closed`: tells that apart from a peer that closed.
+[[nodiscard]] bool reader_is_gone();
 
 /// Writes to stderr; what cannot be written is lost.
 void write_note(std::string_view text);

@@ -16,6 +16,7 @@ Action add_serve(CLI::App& verb);
 Action add_demo(CLI::App& verb);
 Action add_id(CLI::App& verb);
 Action add_ping(CLI::App& verb);
+Action add_p2p(CLI::App& verb);
 Action add_inspect(CLI::App& verb);
 Action add_tokenize(CLI::App& verb);
 Action add_bench(CLI::App& verb);

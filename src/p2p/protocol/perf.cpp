@@ -173,8 +173,10 @@ PerfServer::~PerfServer() {
 
 io::Task<Result<io::Duration>> measure_perf(
     Host& host, io::Clock& clock, PerfLimits limits, PeerId peer, PerfRequest request) {
+    // Eager: a refusal in the middle of an upload would look like a peer that went away.
+    const OpenOptions eager{.is_lazy = false};
     KWAAI_CO_TRY(const std::unique_ptr<Stream> stream,
-                 co_await host.open(std::move(peer), kPerfProtocol));
+                 co_await host.open(std::move(peer), kPerfProtocol, eager));
     Mover mover(*stream, clock, limits.silence_max);
     std::uint64_t moved = 0;
     const auto on_chunk = [&](std::uint64_t count) {

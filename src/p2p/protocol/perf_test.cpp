@@ -73,7 +73,8 @@ TEST_CASE("a peer that does not speak it is told apart") {
     run_hosts(2, [](HostWorld& world) -> io::Task<void> {
         const auto peer = co_await world.host(0).connect(world.address(1));
         REQUIRE(peer.has_value());
-        PerfRequest request{.upload_bytes = 10, .download_bytes = 10, .on_progress = nullptr};
+        // More than a window: the refusal comes amid the upload of whoever does not wait for it.
+        PerfRequest request{.upload_bytes = 4 * kMib, .download_bytes = 10, .on_progress = nullptr};
         const auto took = co_await measure_perf(
             world.host(0), world.clock(), PerfLimits(), *peer, std::move(request));
         REQUIRE_FALSE(took.has_value());
