@@ -69,7 +69,10 @@ Result<node::Identity> identity_of(const P2pFlags& flags, const P2pDefaults& def
 Result<> run_node(const P2pFlags& flags, const P2pDefaults& defaults, node::P2pNode::Work work) {
     io::Loop loop;
     KWAAI_TRY(const auto node, make_p2p_node(loop, flags, defaults));
-    return loop.run(node->run(std::move(work)));
+    if (!defaults.stays) return loop.run(node->run(std::move(work)));
+    KWAAI_CHECKED(loop.run(node->run_until_signal(std::move(work))));
+    write_note("\nStopped.\n");
+    return {};
 }
 
 }  // namespace

@@ -39,6 +39,7 @@ struct P2pDefaults {
     bool is_user = false;  // has the user's identity; else one for this run
     bool listens = false;  // on this machine alone
     bool serves_perf = false;
+    bool stays = false;          // until Ctrl-C, once its work is done
     bool needs_network = false;  // makes no sense without --bootstrap
 };
 

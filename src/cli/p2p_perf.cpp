@@ -86,7 +86,6 @@ io::Task<Result<>> serve(node::P2pNode& node, PerfFlags flags) {
     KWAAI_CO_TRY(const std::size_t known, co_await join_network(node));
     static_cast<void>(known);
     write_note("Whoever reaches this node may measure against it. Ctrl-C stops.\n");
-    co_await node::wait_for_signal(node);
     co_return Result<>();
 }
 
@@ -112,7 +111,7 @@ Action add_p2p_perf(CLI::App& verb) {
     return [flags] {
         if (flags->target.empty())
             return run_p2p(flags->p2p,
-                           {.listens = true, .serves_perf = true},
+                           {.listens = true, .serves_perf = true, .stays = true},
                            [flags](node::P2pNode& node) { return serve(node, *flags); });
         return run_p2p(
             flags->p2p, {}, [flags](node::P2pNode& node) { return measure_all(node, *flags); });

@@ -46,8 +46,6 @@ io::Task<Result<>> provide(node::P2pNode& node, ProvideFlags flags) {
     write_note(known > 0 ? "Telling the network what this node provides. Ctrl-C stops.\n"
                          : "Whoever joins the network through this node finds what it provides. "
                            "Ctrl-C stops.\n");
-    co_await node::wait_for_signal(node);
-    write_note("\nStopped.\n");
     co_return Result<>();
 }
 
@@ -158,7 +156,7 @@ Action add_p2p_provide(CLI::App& verb) {
         "  kwaai p2p provide inference:llama2 --bootstrap /ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...");
     return [flags] {
         return run_p2p(flags->p2p,
-                       {.is_user = true, .listens = true},
+                       {.is_user = true, .listens = true, .stays = true},
                        [flags](node::P2pNode& node) { return provide(node, *flags); });
     };
 }

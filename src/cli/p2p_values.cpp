@@ -43,9 +43,7 @@ io::Task<Result<>> put(node::P2pNode& node, ValueFlags flags) {
         KWAAI_CO_CHECKED(write_out(lines_of_addresses(node)));
     }
     KWAAI_CO_CHECKED(write_out(text_of_put(node, flags, taken)));
-    if (!flags.stays) co_return Result<>();
-    write_note("This node hands it out, too, until Ctrl-C.\n");
-    co_await node::wait_for_signal(node);
+    if (flags.stays) write_note("This node hands it out, too, until Ctrl-C.\n");
     co_return Result<>();
 }
 
@@ -107,8 +105,10 @@ Action add_p2p_put(CLI::App& verb) {
         "/ip4/127.0.0.1/tcp/4001/p2p/12D3KooW...\n"
         "  kwaai p2p put mykey \"hello world\" --stay --listen 4001");
     return [flags] {
-        const P2pDefaults defaults{
-            .is_user = true, .listens = flags->stays, .needs_network = !flags->stays};
+        const P2pDefaults defaults{.is_user = true,
+                                   .listens = flags->stays,
+                                   .stays = flags->stays,
+                                   .needs_network = !flags->stays};
         return run_p2p(
             flags->p2p, defaults, [flags](node::P2pNode& node) { return put(node, *flags); });
     };

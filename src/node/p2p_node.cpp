@@ -6,6 +6,7 @@
 #include <optional>
 #include <utility>
 
+#include "io/event.hpp"
 #include "io/signals.hpp"
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
@@ -31,6 +32,50 @@ Result<> check_name(const std::string& name) {
     return fail(Errc::invalid_argument,
                 "a key of " + std::to_string(name.size()) + " bytes; 1 to " +
                     std::to_string(kNameBytesMax) + " are taken");
+}
+
+// Work beside the wait for a signal.
+struct Staying {
+    explicit Staying(io::Loop& loop) : signals(loop) {}
+
+    void end() {
+        is_over = true;
+        ended.notify_all();
+    }
+
+    io::Signals signals;
+    Result<> result = fail(Errc::cancelled, "interrupted");  // until the work has ended
+    bool is_over = false;
+    io::Event ended;
+};
+
+io::Task<void> watch_signals(Staying& staying) {
+    const int number = co_await staying.signals.next();
+    static_cast<void>(number);
+    staying.end();
+}
+
+io::Task<void> do_work(Staying& staying, P2pNode& node, P2pNode::Work work) {
+    auto working = work(node);
+    staying.result = co_await std::move(working);
+    if (!staying.result) staying.end();
+}
+
+io::Task<void> stay_beside(io::TaskGroup& group,
+                           Staying& staying,
+                           P2pNode& node,
+                           P2pNode::Work work) {
+    group.spawn(watch_signals, std::ref(staying));
+    group.spawn(do_work, std::ref(staying), std::ref(node), std::move(work));
+    while (!staying.is_over)
+        co_await staying.ended.wait();
+    group.cancel();
+}
+
+io::Task<Result<>> stay(P2pNode& node, P2pNode::Work work) {
+    Staying staying(node.loop());
+    co_await io::with_group(stay_beside, std::ref(staying), std::ref(node), std::move(work));
+    co_return staying.result;
 }
 
 }  // namespace
@@ -164,6 +209,14 @@ io::Task<Result<>> P2pNode::run(Work work) {
     co_return ended;
 }
 
+io::Task<Result<>> P2pNode::run_until_signal(Work work) {
+    Work staying = [work = std::move(work)](P2pNode& node) {
+        return stay(node, work);
+    };
+    Result<> ended = co_await run(std::move(staying));
+    co_return ended;
+}
+
 io::Task<Result<std::size_t>> P2pNode::join() {
     Parts& parts = *parts_;
     if (parts.options.bootstrap.empty()) co_return std::size_t{0};
@@ -251,12 +304,6 @@ p2p::kad::Dht& P2pNode::dht() {
 
 p2p::Discovery& P2pNode::discovery() {
     return parts_->discovery;
-}
-
-io::Task<void> wait_for_signal(P2pNode& node) {
-    io::Signals signals(node.loop());
-    const int number = co_await signals.next();
-    static_cast<void>(number);
 }
 
 }  // namespace kwaai::node

@@ -64,6 +64,9 @@ public:
     /// Runs the node until `work` has ended, whose result it gives, and says goodbye to all peers.
     /// What is below may be awaited meanwhile. Cancellation ends both.
     io::Task<Result<>> run(Work work);
+    /// As run(), but once `work` has succeeded the node goes on until Ctrl-C or a request to
+    /// terminate. One that comes earlier cancels `work`: `Errc::cancelled`.
+    io::Task<Result<>> run_until_signal(Work work);
 
     /// Connects to the bootstrap nodes and looks around. How many nodes are known then: 0 where
     /// none were named. Whoever is alone afterwards tries again now and then. Errors of
@@ -95,8 +98,5 @@ private:
     explicit P2pNode(std::unique_ptr<Parts> parts);
     std::unique_ptr<Parts> parts_;
 };
-
-/// Returns at the next Ctrl-C or request to terminate, which end the program no more.
-io::Task<void> wait_for_signal(P2pNode& node);
 
 }  // namespace kwaai::node

@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import time
@@ -165,6 +166,14 @@ class Looking(P2pTest):
         done = run("p2p", "peers", "--bootstrap", NOBODY, environment=self.environment)
         self.assertEqual(done.returncode, 1)
         self.assertIn(NOBODY.encode(), done.stderr)
+
+    def test_ctrl_c_ends_what_takes_long(self):
+        with socket.create_server(("127.0.0.1", 0)) as mute:  # it takes connections and never answers
+            address = NOBODY.replace("/tcp/1/", f"/tcp/{mute.getsockname()[1]}/")
+            node = self.start("provide", "name", "--bootstrap", address)
+            begin = time.monotonic()
+            self.assertEqual(node.stop(), 130)
+            self.assertLess(time.monotonic() - begin, 5)
 
 
 class Values(P2pTest):
