@@ -1,5 +1,4 @@
 set(prefix ${BUILD}/install_test/prefix)
-set(example_build ${BUILD}/install_test/hello_model)
 file(REMOVE_RECURSE ${BUILD}/install_test)
 
 function(run)
@@ -12,21 +11,25 @@ function(run)
 endfunction()
 
 run(${CMAKE_COMMAND} --install ${BUILD} --prefix ${prefix})
-run(${CMAKE_COMMAND} -S ${EXAMPLE} -B ${example_build} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
-  -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_BUILD_TYPE=${BUILD_TYPE})
-run(${CMAKE_COMMAND} --build ${example_build})
+foreach(example hello_model network)
+  run(${CMAKE_COMMAND} -S ${EXAMPLES}/${example} -B ${BUILD}/install_test/${example} -G ${GENERATOR} -DCMAKE_PREFIX_PATH=${prefix}
+    -DCMAKE_CXX_COMPILER=${COMPILER} -DCMAKE_CXX_FLAGS=${FLAGS} -DCMAKE_BUILD_TYPE=${BUILD_TYPE})
+  run(${CMAKE_COMMAND} --build ${BUILD}/install_test/${example})
+endforeach()
 
-# The example has to run, too: on a model where there is one, else on a file that is no model.
+# The examples have to run, too: those of the network in network_test.py, this one here, on a model where there is one, else
+# on a file that is no model.
+set(hello_model ${BUILD}/install_test/hello_model/hello_model)
 set(model $ENV{KWAAI_FIXTURES}/models/stories260K.gguf)
 if(EXISTS ${model})
-  run(${example_build}/hello_model ${model} "Once upon a time")
+  run(${hello_model} ${model} "Once upon a time")
   if(NOT output MATCHES "llama" OR NOT output MATCHES "48 tensors")
     message(FATAL_ERROR "hello_model printed:\n${output}")
   endif()
 else()
   message("skipped: no fixture models/stories260K.gguf (set KWAAI_FIXTURES)")
 endif()
-execute_process(COMMAND ${example_build}/hello_model ${CMAKE_CURRENT_LIST_FILE} "x"
+execute_process(COMMAND ${hello_model} ${CMAKE_CURRENT_LIST_FILE} "x"
   RESULT_VARIABLE status ERROR_VARIABLE output)
 if(NOT status EQUAL 1 OR output STREQUAL "")
   message(FATAL_ERROR "hello_model took a text file for a model (status ${status}): ${output}")
