@@ -16,8 +16,12 @@ ChunkPool::~ChunkPool() {
 }
 
 std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
+    if (!free_) {
+        if (account_ != nullptr && !account_->reserve(sizeof(Chunk))) return nullptr;
+        ++in_use_;
+        return std::make_unique_for_overwrite<Chunk>();
+    }
     ++in_use_;
-    if (!free_) return std::make_unique_for_overwrite<Chunk>();
     std::unique_ptr<Chunk> chunk = std::move(free_);
     free_ = std::move(chunk->next);
     --free_count_;
@@ -26,7 +30,10 @@ std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
 
 void ChunkPool::give(std::unique_ptr<Chunk> chunk) {
     --in_use_;
-    if (free_count_ == kFreeMax) return;
+    if (free_count_ == kFreeMax) {
+        if (account_ != nullptr) account_->release(sizeof(Chunk));
+        return;
+    }
     chunk->begin = chunk->end = 0;
     chunk->next = std::move(free_);
     free_ = std::move(chunk);
@@ -34,16 +41,17 @@ void ChunkPool::give(std::unique_ptr<Chunk> chunk) {
 }
 
 void ChunkPool::trim() {
+    if (account_ != nullptr && free_count_ > 0) account_->release(free_count_ * sizeof(Chunk));
     while (free_)
         free_ = std::move(free_->next);
     free_count_ = 0;
 }
 
-void ReceiveBuffer::append(Bytes bytes) {
-    size_ += bytes.size();
+bool ReceiveBuffer::append(Bytes bytes) {
     while (!bytes.empty()) {
         if (last_ == nullptr || last_->end == last_->bytes.size()) {
             std::unique_ptr<ChunkPool::Chunk> chunk = pool_->take();
+            if (!chunk) return false;
             ChunkPool::Chunk* const added = chunk.get();
             (last_ == nullptr ? first_ : last_->next) = std::move(chunk);
             last_ = added;
@@ -51,8 +59,10 @@ void ReceiveBuffer::append(Bytes bytes) {
         const std::size_t count = std::min(bytes.size(), last_->bytes.size() - last_->end);
         std::memcpy(last_->bytes.data() + last_->end, bytes.data(), count);
         last_->end += static_cast<std::uint32_t>(count);
+        size_ += count;
         bytes = bytes.subspan(count);
     }
+    return true;
 }
 
 std::size_t ReceiveBuffer::read(MutableBytes into) {

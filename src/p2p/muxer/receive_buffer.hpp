@@ -6,10 +6,12 @@
 #include <memory>
 
 #include "base/bytes.hpp"
+#include "p2p/bounds/memory_account.hpp"
 
 namespace kwaai::p2p {
 
-/// The pieces of all receive buffers of a connection. A few that are free are kept.
+/// The pieces of all receive buffers of a connection, accounted where there is an account. A few
+/// that are free are kept.
 class ChunkPool {
 public:
     struct Chunk {
@@ -19,12 +21,14 @@ public:
         std::array<std::byte, (16 << 10) - 16> bytes;
     };
 
-    ChunkPool() = default;
+    /// @param account outlives the pool; may be null
+    explicit ChunkPool(MemoryAccount* account = nullptr) : account_(account) {}
+
     ChunkPool(const ChunkPool&) = delete;
     ChunkPool& operator=(const ChunkPool&) = delete;
     ~ChunkPool();
 
-    /// An empty chunk.
+    /// An empty chunk; null where the account refuses it.
     [[nodiscard]] std::unique_ptr<Chunk> take();
     void give(std::unique_ptr<Chunk> chunk);
     /// Gives the free ones back to the system.
@@ -34,6 +38,7 @@ public:
     [[nodiscard]] std::size_t bytes_in_use() const { return in_use_ * sizeof(Chunk); }
 
 private:
+    MemoryAccount* account_;
     std::unique_ptr<Chunk> free_;
     std::size_t free_count_ = 0;
     std::size_t in_use_ = 0;
@@ -52,7 +57,8 @@ public:
 
     [[nodiscard]] std::size_t size() const { return size_; }
 
-    void append(Bytes bytes);
+    /// False where there is no memory for all of it.
+    [[nodiscard]] bool append(Bytes bytes);
     /// Moves as many bytes as there are and fit to the front of `into`; returns how many.
     std::size_t read(MutableBytes into);
     void clear();

@@ -115,7 +115,7 @@ void YamuxState::on_payload(Bytes bytes) {
         // The owner has gone. What was on its way is dropped; who goes on sending is told.
         if (stream->receivable == 0) return reset(*stream, 0);
     } else {
-        stream->received.append(bytes);
+        if (!stream->received.append(bytes)) return on_lack_of_memory(*stream);
         mark_changed(*stream);
     }
     if (payload_left_ == 0 && is_fin_behind_payload_) on_fin(*stream);
@@ -129,8 +129,22 @@ void YamuxState::on_fin(YamuxStream& stream) {
 }
 
 void YamuxState::on_reset(YamuxStream& stream, std::uint32_t code) {
-    stream.end = YamuxStream::End::reset_by_peer;
     stream.reset_code = code;
+    lose_stream(stream, YamuxStream::End::reset_by_peer);
+}
+
+// The peer is told; what it sends on the stream from now on is dropped.
+void YamuxState::on_lack_of_memory(YamuxStream& stream) {
+    if (resets_.size() >= limits_.control_frames_max)
+        return end(
+            Error{Errc::limit_exceeded, "yamux: the peer sends more than there is memory for"});
+    const auto code = static_cast<std::uint32_t>(ResetCode::resource_limit);
+    resets_.push_back(Reset{.id = stream.id, .code = code});
+    lose_stream(stream, YamuxStream::End::out_of_memory);
+}
+
+void YamuxState::lose_stream(YamuxStream& stream, YamuxStream::End why) {
+    stream.end = why;
     stream.received.clear();
     abort_write(stream);
     leave_wire(stream);

@@ -24,8 +24,9 @@ struct Driver {
     Driver(std::unique_ptr<io::Stream> connection,
            YamuxRole role,
            const Limits& limits,
-           io::Clock& time)
-        : transport(std::move(connection)), clock(time), core(role, limits, time.now()) {}
+           io::Clock& time,
+           MemoryAccount* account)
+        : transport(std::move(connection)), clock(time), core(role, limits, time.now(), account) {}
 
     std::unique_ptr<io::Stream> transport;
     io::Clock& clock;
@@ -295,8 +296,9 @@ struct YamuxSession::State final : Driver {
 YamuxSession::YamuxSession(std::unique_ptr<io::Stream> transport,
                            YamuxRole role,
                            const Limits& limits,
-                           io::Clock& clock)
-    : state_(std::make_unique<State>(std::move(transport), role, limits, clock)) {}
+                           io::Clock& clock,
+                           MemoryAccount* account)
+    : state_(std::make_unique<State>(std::move(transport), role, limits, clock, account)) {}
 
 YamuxSession::~YamuxSession() {
     KWAAI_CHECK(state_->handle_count == 0, "a yamux session is destroyed before its streams");

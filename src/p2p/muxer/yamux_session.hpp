@@ -27,10 +27,12 @@ public:
 class YamuxSession {
 public:
     /// @param transport the secured connection; the session owns it
+    /// @param account as YamuxState's
     YamuxSession(std::unique_ptr<io::Stream> transport,
                  YamuxRole role,
                  const Limits& limits,
-                 io::Clock& clock);
+                 io::Clock& clock,
+                 MemoryAccount* account = nullptr);
     YamuxSession(const YamuxSession&) = delete;
     YamuxSession& operator=(const YamuxSession&) = delete;
     /// run() has ended and no stream is left.

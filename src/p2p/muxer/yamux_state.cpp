@@ -23,9 +23,14 @@ Error closed(std::string why) {
 
 }  // namespace
 
-YamuxState::YamuxState(YamuxRole role, const Limits& limits, io::TimePoint now)
+YamuxState::YamuxState(YamuxRole role,
+                       const Limits& limits,
+                       io::TimePoint now,
+                       MemoryAccount* account)
     : role_(role),
       limits_(limits),
+      account_(account),
+      pool_(account),
       next_id_(role == YamuxRole::dialer ? 1 : 2),
       window_budget_(limits.window_total_max),
       window_hint_(limits.window_initial),
@@ -275,6 +280,9 @@ std::optional<Error> YamuxState::failure(const YamuxStream& stream) const {
         case YamuxStream::End::none: return std::nullopt;
         case YamuxStream::End::reset_by_peer:
             return closed("the peer reset the stream, code " + std::to_string(stream.reset_code));
+        case YamuxStream::End::out_of_memory:
+            return Error{Errc::limit_exceeded,
+                         "yamux: the peer sent more than there is memory for"};
         case YamuxStream::End::session_ended:
             return closed(reason_ ? "the session has ended: " + reason_->context
                                   : "the peer takes no more streams");
@@ -367,6 +375,7 @@ void YamuxState::take_changed(std::vector<YamuxStream*>& into) {
 void YamuxState::grow_window(YamuxStream& stream, std::uint64_t window, std::uint64_t growth_max) {
     const auto wanted = std::min<std::uint64_t>(window, limits_.window_max);
     if (wanted <= stream.window) return;
+    if (account_ != nullptr && !account_->has_room_to_grow()) return;
     const std::uint64_t growth = std::min(wanted - stream.window, growth_max);
     stream.window += static_cast<std::uint32_t>(growth);
     window_budget_ -= growth;

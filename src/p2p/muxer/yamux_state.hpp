@@ -30,7 +30,12 @@ enum class YamuxRole : std::uint8_t { dialer, listener };
 /// per stream, and `control_frames_max` resets of streams that are gone.
 class YamuxState {
 public:
-    YamuxState(YamuxRole role, const Limits& limits, io::TimePoint now);
+    /// @param account of what arrives, where it is bounded together with others'; outlives this. A
+    /// stream for whose bytes it has no room is reset (`resource_limit`).
+    YamuxState(YamuxRole role,
+               const Limits& limits,
+               io::TimePoint now,
+               MemoryAccount* account = nullptr);
     YamuxState(const YamuxState&) = delete;
     YamuxState& operator=(const YamuxState&) = delete;
     ~YamuxState();
@@ -138,6 +143,8 @@ private:
     void on_payload(Bytes bytes);
     void on_fin(YamuxStream& stream);
     void on_reset(YamuxStream& stream, std::uint32_t code);
+    void on_lack_of_memory(YamuxStream& stream);
+    void lose_stream(YamuxStream& stream, YamuxStream::End why);
     void on_ping(const YamuxHeader& header);
     void on_go_away(std::uint32_t code);
     void break_off(Error why);
@@ -180,6 +187,7 @@ private:
     bool is_fin_behind_payload_ = false;
 
     // Streams
+    MemoryAccount* account_;
     ChunkPool pool_;  // outlives the streams
     std::unordered_map<const YamuxStream*, std::unique_ptr<YamuxStream>> streams_;
     std::unordered_map<std::uint32_t, YamuxStream*> by_id_;  // those that both sides know

@@ -12,7 +12,7 @@ namespace kwaai::p2p {
 
 struct YamuxStream {
     enum class Fin : std::uint8_t { none, wanted, sent };
-    enum class End : std::uint8_t { none, reset_by_peer, session_ended };
+    enum class End : std::uint8_t { none, reset_by_peer, out_of_memory, session_ended };
 
     explicit YamuxStream(ChunkPool& pool) : received(pool) {}
 

@@ -1,0 +1,27 @@
+// In which order, and how far apart, the addresses of a peer are dialled (libp2p.md §1.26).
+#pragma once
+#include <vector>
+
+#include "io/clock.hpp"
+#include "p2p/limits.hpp"
+#include "p2p/multiaddr.hpp"
+
+namespace kwaai::p2p {
+
+struct RankedAddress {
+    Multiaddr address;
+    io::Duration delay{};  // after the first; earlier where none is being tried any more
+
+    bool operator==(const RankedAddress&) const = default;
+};
+
+/// Loopback and private addresses first, as they fail fast; then public ones, of which the second
+/// is of the other IP family where there is one (RFC 8305); WebSocket behind plain TCP; addresses
+/// over relays behind them, Limits::dial_relay_after after the first. Otherwise the order is kept.
+[[nodiscard]] std::vector<RankedAddress> rank_addresses(std::vector<Multiaddr> addresses,
+                                                        const Limits& limits);
+
+/// Whether an address is IPv6 and reaches everywhere.
+[[nodiscard]] bool is_public_ip6(const Multiaddr& address);
+
+}  // namespace kwaai::p2p
