@@ -6,6 +6,8 @@
 
 #include "io/clock.hpp"
 #include "io/event.hpp"
+#include "p2p/bounds/resource_manager.hpp"
+#include "p2p/bounds/source_limiter.hpp"
 #include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/muxer/yamux_session.hpp"
@@ -14,32 +16,40 @@
 
 namespace kwaai::p2p {
 
+/// What a connection counts for.
+struct ConnectionPlace {
+    std::shared_ptr<ConnectionScope> scope;
+    SourceLease source;  // inbound ones
+};
+
 /// Shared by the host, which runs it, and by the streams on it.
 struct Connection {
     Connection(PeerId peer,
                Multiaddr remote_address,
                bool is_outbound,
+               ConnectionPlace some_place,
                std::unique_ptr<io::Stream> transport,
                const Limits& limits,
                io::Clock& clock)
         : remote(std::move(peer)),
           address(std::move(remote_address)),
           is_inbound(!is_outbound),
+          place(std::move(some_place)),
           session(std::move(transport),
                   is_outbound ? YamuxRole::dialer : YamuxRole::listener,
                   limits,
-                  clock) {}
+                  clock,
+                  place.scope.get()) {}
 
     PeerId remote;
     Multiaddr address;  // where it leads, with /p2p
     bool is_inbound;
+    ConnectionPlace place;
     YamuxSession session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed
     bool is_record_signed = false;            // identity's addresses are from a signed record
     io::Event identified;
-    std::size_t inbound_streams = 0;
-    std::size_t inbound_pings = 0;
 };
 
 }  // namespace kwaai::p2p

@@ -23,7 +23,11 @@ Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions
       options(std::move(some_options)),
       id(PeerId::of(options.identity.public_key())),
       secure(options.identity, options.securities, options.random),
-      book(options.limits) {
+      book(options.limits),
+      resources(options.limits),
+      manager(std::make_shared<ConnectionManager>(options.limits)),
+      sources(options.limits, options.trusted_networks),
+      ip6(options.limits) {
     if (!options.random) options.random = crypto::fill_random;
 }
 
@@ -120,6 +124,7 @@ io::Task<void> run_beside(io::TaskGroup& group, Host::State& state) {
     for (Host::State::Listening& listening : state.listening)
         state.start_accepting(listening);
     group.spawn(&Host::State::push_identity, std::ref(state));
+    group.spawn(&Host::State::keep_trimmed, std::ref(state));
     while (!state.is_closing)
         co_await state.closing.wait();
     io::Task<void> goodbye = close_connections(state);
@@ -204,8 +209,6 @@ io::Task<Result<PeerId>> Host::connect_again(Multiaddr address) {
     KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
     if (state_->group == nullptr || state_->is_closing)
         co_return fail(Errc::closed, "this node is not running");
-    if (state_->connection_count() >= state_->options.limits.connections_max)
-        co_return fail(Errc::limit_exceeded, "this node has all the connections that it may have");
     const auto connection = co_await state_->dial_address(peer, address.without_peer());
     if (!connection) co_return std::unexpected<Error>(connection.error());
     co_return peer;
@@ -220,17 +223,20 @@ io::Task<Result<PeerId>> Host::adopt(std::unique_ptr<io::Stream> raw,
                                      bool is_dialler) {
     std::optional<PeerId> expected;
     if (is_dialler) expected = address.peer();
+    ConnectionPlace place;
+    KWAAI_CO_TRY(place.scope,
+                 state_->resources.open_connection(
+                     is_dialler ? Direction::outbound : Direction::inbound, false));
     auto upgrading = state_->upgrade_adopted(std::move(raw), std::move(expected), is_dialler);
     auto channel = co_await io::with_timeout(
         state_->clock, state_->options.limits.handshake_timeout, std::move(upgrading));
     if (!channel) co_return forward_error(channel);
     if (state_->group == nullptr || state_->is_closing)
         co_return fail(Errc::closed, "this node is not running");
-    if (state_->connection_count() >= state_->options.limits.connections_max)
-        co_return fail(Errc::limit_exceeded, "this node has all the connections that it may have");
     const PeerId peer = channel->remote;
-    const Multiaddr place = address.with_peer(peer);
-    state_->start_connection(std::move(*channel), place, is_dialler);
+    const auto started = state_->start_connection(
+        std::move(*channel), address.with_peer(peer), is_dialler, std::move(place));
+    if (!started) co_return std::unexpected<Error>(started.error());
     co_return peer;
 }
 
@@ -253,11 +259,7 @@ io::Task<Result<std::unique_ptr<Stream>>> open_stream(Host::State& state,
                                                       std::string protocol,
                                                       bool is_lazy) {
     KWAAI_CO_TRY(std::shared_ptr<Connection> connection, co_await state.connection_to(peer));
-    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
-    StreamParts parts{.connection = std::move(connection),
-                      .muxed = std::move(muxed),
-                      .protocol = std::move(protocol),
-                      .lease = nullptr};
+    KWAAI_CO_TRY(StreamParts parts, co_await state.open_on(connection, std::move(protocol)));
     if (is_lazy) co_return make_proposed_stream(std::move(parts));
     const std::vector<std::string> wanted{parts.protocol};
     KWAAI_CO_TRY(Negotiated agreed, co_await negotiate_outbound(*parts.muxed, wanted));
@@ -293,6 +295,18 @@ io::Task<Result<PeerInfo>> Host::identify(PeerId peer) {
         co_return fail(Errc::unavailable,
                        "peer " + peer.to_text() + " did not say who it is (no answer to identify)");
     co_return state_->info_of(*connection);
+}
+
+void Host::protect(const PeerId& peer, std::string tag) {
+    state_->manager->protect(peer, std::move(tag));
+}
+
+void Host::unprotect(const PeerId& peer, std::string_view tag) {
+    state_->manager->unprotect(peer, tag);
+}
+
+const ResourceUse& Host::resources() const {
+    return state_->resources.system();
 }
 
 void Host::disconnect(const PeerId& peer) {
@@ -331,13 +345,6 @@ std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) con
         if (relayed == nullptr) relayed = connection;
     }
     return relayed;
-}
-
-std::size_t Host::State::connection_count() const {
-    std::size_t count = 0;
-    for (const auto& [peer, of_peer] : connections)
-        count += of_peer.size();
-    return count;
 }
 
 PeerInfo Host::State::info_of(const Connection& connection) const {

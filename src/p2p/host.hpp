@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.hpp"
@@ -12,6 +13,7 @@
 #include "io/clock.hpp"
 #include "io/network.hpp"
 #include "io/task.hpp"
+#include "p2p/bounds/gater.hpp"
 #include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/peer_id.hpp"
@@ -34,6 +36,10 @@ struct HostOptions {
     /// What is proposed to peers, by preference, and accepted from them; at least one. With Noise
     /// in front a dial asks for nothing else at first: a peer that refuses it is dialled again.
     std::vector<Security> securities{Security::noise, Security::tls};
+    /// Asked before dials and for each that comes; everybody may where empty.
+    std::shared_ptr<const ConnectionGater> gater;
+    /// Networks from which any number of connections may come, as often as they like.
+    std::vector<Subnet> trusted_networks;
 };
 
 /// Serves one stream; it owns it. Runs in the host's scope and is cancelled with it.
@@ -154,6 +160,13 @@ public:
 
     /// Calls `observer` for every change of a connection, until the lease dies.
     [[nodiscard]] std::shared_ptr<void> observe(ConnectionObserver observer);
+
+    /// Connections to `peer` are not closed when there are too many, until unprotect() with the
+    /// same tag (libp2p.md §1.26). `tag` says what for: "kad", "session".
+    void protect(const PeerId& peer, std::string tag);
+    void unprotect(const PeerId& peer, std::string_view tag);
+    /// What connections and streams hold at the moment.
+    [[nodiscard]] const ResourceUse& resources() const;
 
     /// Closes all connections to a peer.
     void disconnect(const PeerId& peer);

@@ -1,4 +1,4 @@
-// How a host reaches a peer: known addresses, one after the other, then Noise or TLS, and yamux.
+// How a host reaches a peer: known addresses, side by side, then Noise or TLS, and yamux.
 #include <algorithm>
 #include <utility>
 
@@ -38,6 +38,70 @@ std::string seconds_text(io::Duration duration) {
     return std::to_string(seconds) + " s";
 }
 
+// A place among the addresses that are tried at a time.
+class DialPlace {
+public:
+    explicit DialPlace(Host::State& state) : state_(state) { ++state_.dials; }
+
+    DialPlace(const DialPlace&) = delete;
+    DialPlace& operator=(const DialPlace&) = delete;
+
+    ~DialPlace() {
+        --state_.dials;
+        state_.dial_freed.notify_all();
+    }
+
+private:
+    Host::State& state_;
+};
+
+// One address of a race, until it has won, failed or been called off.
+class Racer {
+public:
+    explicit Racer(Host::State::Race& race) : race_(race) { ++race_.in_flight; }
+
+    Racer(const Racer&) = delete;
+    Racer& operator=(const Racer&) = delete;
+
+    ~Racer() {
+        --race_.in_flight;
+        race_.changed.notify_all();
+    }
+
+private:
+    Host::State::Race& race_;
+};
+
+// What a dial says about IPv6: one that was called off after the time that another address got
+// over it has not worked.
+class Ip6Dial {
+public:
+    Ip6Dial(Host::State& state, const Multiaddr& address)
+        : state_(state), is_told_(is_public_ip6(address)), began_(state.clock.now()) {}
+
+    Ip6Dial(const Ip6Dial&) = delete;
+    Ip6Dial& operator=(const Ip6Dial&) = delete;
+
+    ~Ip6Dial() {
+        const io::Duration took = state_.clock.now() - began_;
+        if (is_told_ && took >= state_.options.limits.dial_gap_public) state_.ip6.dialled(false);
+    }
+
+    void end(bool has_worked) {
+        if (is_told_) state_.ip6.dialled(has_worked);
+        is_told_ = false;
+    }
+
+private:
+    Host::State& state_;
+    bool is_told_;
+    io::TimePoint began_;
+};
+
+bool is_ours(const Error& error) {
+    return error.code == Errc::limit_exceeded || error.code == Errc::closed;
+}
+
 io::IpFamily family_of(AddrCode kind) {
     if (kind == AddrCode::dns4) return io::IpFamily::v4;
     if (kind == AddrCode::dns6) return io::IpFamily::v6;
@@ -60,30 +124,97 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::connection_to(PeerId 
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
     const Dialling dialling_it(*this, peer);
-    if (connection_count() >= options.limits.connections_max)
-        co_return fail(Errc::limit_exceeded,
-                       "this node has " + std::to_string(options.limits.connections_max) +
-                           " connections, its limit");
-    const PeerBook::Candidates found = book.candidates(peer, clock.now());
+    KWAAI_CO_CHECKED(resources.check_dial());
+    if (options.gater != nullptr && !options.gater->may_dial_peer(peer))
+        co_return fail(Errc::unavailable,
+                       "peer " + peer.to_text() + " is blocked by this node's rules");
+    PeerBook::Candidates found = book.candidates(peer, clock.now());
     if (!found.is_known)
         co_return fail(Errc::not_found, "no address of peer " + peer.to_text() + " is known");
     if (found.ready.empty())
         co_return fail(Errc::unavailable,
                        "peer " + peer.to_text() + ": backing off for " +
                            seconds_text(found.back_off) + " after: " + found.last_failure);
-    std::string failures;
-    for (const Multiaddr& address : found.ready) {
-        auto connection = co_await dial_address(peer, address);
-        if (connection) {
-            book.succeeded(peer, address);
-            co_return connection;
-        }
-        book.failed(peer, address, connection.error().context, clock.now());
-        if (found.ready.size() == 1)
-            co_return forward_error(connection, "dialling " + address.to_text());
-        failures += "\n  " + address.to_text() + ": " + connection.error().context;
+    std::vector<RankedAddress> ranked = rank(peer, std::move(found.ready));
+    if (ranked.empty())
+        co_return fail(Errc::unavailable,
+                       "peer " + peer.to_text() +
+                           " has only addresses that are blocked, or IPv6 where it does not work");
+    auto connection = co_await dial_ready(std::move(peer), std::move(ranked));
+    co_return connection;
+}
+
+// Those that may be dialled, in their order.
+std::vector<RankedAddress> Host::State::rank(const PeerId& peer, std::vector<Multiaddr> ready) {
+    std::erase_if(ready, [&](const Multiaddr& address) {
+        const auto target = address.tcp_target();
+        const bool is_ip = target && !ip_bytes(target->host).empty();
+        if (options.gater != nullptr &&
+            !options.gater->may_dial(peer, is_ip ? std::string_view(target->host) : ""))
+            return true;
+        return is_public_ip6(address) && !ip6.may_dial();
+    });
+    return rank_addresses(std::move(ready), options.limits);
+}
+
+io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ready(
+    PeerId peer, std::vector<RankedAddress> ranked) {
+    Race race;
+    co_await io::with_group(
+        &State::race_addresses, std::ref(*this), peer, std::move(ranked), std::ref(race));
+    if (race.winner != nullptr) co_return std::move(race.winner);
+    if (race.failures.empty()) co_return fail(Errc::closed, "this node is not running");
+    if (race.failures.size() == 1) {
+        auto& [address, error] = race.failures.front();
+        Error told = std::move(error).with("dialling " + address.to_text());
+        co_return std::unexpected<Error>(std::move(told));
     }
+    std::string failures;
+    for (const auto& [address, error] : race.failures)
+        failures += "\n  " + address.to_text() + ": " + error.context;
     co_return fail(Errc::unavailable, "peer " + peer.to_text() + " cannot be reached:" + failures);
+}
+
+// "Happy eyeballs" (RFC 8305): each address begins at its time, or as soon as all before it have
+// failed; the first whose handshake is done wins, and the others are called off.
+io::Task<void> Host::State::race_addresses(io::TaskGroup& racers,
+                                           State& state,
+                                           PeerId peer,
+                                           std::vector<RankedAddress> ranked,
+                                           Race& race) {
+    const io::TimePoint begin = state.clock.now();
+    for (RankedAddress& next : ranked) {
+        while (race.winner == nullptr && race.in_flight > 0) {
+            const io::Duration left = begin + next.delay - state.clock.now();
+            if (left <= io::Duration::zero()) break;
+            io::Task<void> changed = race.changed.wait();
+            co_await io::finishes_within(state.clock, left, std::move(changed));
+        }
+        if (race.winner != nullptr) break;
+        racers.spawn(
+            &State::race_one, std::ref(state), peer, std::move(next.address), std::ref(race));
+    }
+    while (race.winner == nullptr && race.in_flight > 0)
+        co_await race.changed.wait();
+    racers.cancel();
+}
+
+io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race) {
+    const Racer racer(race);
+    while (dials >= options.limits.dials_max)
+        co_await dial_freed.wait();
+    const DialPlace place(*this);
+    Ip6Dial over_ip6(*this, address);
+    auto connection = co_await dial_address(peer, address);
+    if (connection || !is_ours(connection.error())) over_ip6.end(connection.has_value());
+    if (connection) {
+        book.succeeded(peer, address);
+        if (race.winner == nullptr) race.winner = std::move(*connection);
+        co_return;
+    }
+    if (!is_ours(connection.error()))
+        book.failed(peer, address, connection.error().context, clock.now());
+    race.failures.emplace_back(std::move(address), std::move(connection).error());
 }
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId peer,
@@ -116,6 +247,10 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
                                                                    Multiaddr address,
                                                                    std::string ip) {
     const TcpTarget target = address.tcp_target().value();
+    if (options.gater != nullptr && !options.gater->may_dial(peer, ip))
+        co_return fail(Errc::unavailable, ip + " is blocked by this node's rules");
+    ConnectionPlace place;
+    KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, true));
     const io::Address socket{.host = std::move(ip), .port = target.port};
     std::vector<Security> securities = options.securities;
     auto channel = co_await connect_channel(socket, peer, target, securities);
@@ -127,7 +262,8 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
     }
     if (!channel) co_return forward_error(channel);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
-    co_return start_connection(std::move(*channel), address.with_peer(peer), true);
+    co_return start_connection(
+        std::move(*channel), address.with_peer(peer), true, std::move(place));
 }
 
 io::Task<Result<SecureChannel>> Host::State::connect_channel(io::Address socket,
@@ -179,8 +315,10 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_over_peer(PeerId
                                                                           Multiaddr address) {
     if (dial_circuit == nullptr) co_return fail(Errc::unsupported, "this node uses no relays");
     const CircuitDialer dialer = dial_circuit;  // may be set again meanwhile
-    const Multiaddr place = address.with_peer(peer);
-    auto dialling_it = dialer(place);
+    ConnectionPlace place;
+    KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, false));
+    const Multiaddr circuit = address.with_peer(peer);
+    auto dialling_it = dialer(circuit);
     auto raw =
         co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(dialling_it));
     if (!raw) co_return forward_error(raw);
@@ -190,7 +328,7 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_over_peer(PeerId
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
     if (!channel) co_return forward_error(channel);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
-    co_return start_connection(std::move(*channel), place, true);
+    co_return start_connection(std::move(*channel), circuit, true, std::move(place));
 }
 
 // Where the first security is refused there is no second stream to try the next on: all are

@@ -115,11 +115,8 @@ io::Task<void> Host::State::ask_identity(std::shared_ptr<Connection> connection)
 }
 
 io::Task<Result<>> Host::State::read_identity(std::shared_ptr<Connection> connection) {
-    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
-    const std::unique_ptr<Stream> stream = make_proposed_stream({.connection = connection,
-                                                                 .muxed = std::move(muxed),
-                                                                 .protocol = kIdentifyProtocol,
-                                                                 .lease = nullptr});
+    KWAAI_CO_TRY(StreamParts parts, co_await open_on(connection, kIdentifyProtocol));
+    const std::unique_ptr<Stream> stream = make_proposed_stream(std::move(parts));
     KWAAI_CO_TRY(IdentifyMessage message, co_await receive_identity(*stream));
     stream->close();
     co_return take_identity(*connection, std::move(message));
@@ -191,11 +188,8 @@ io::Task<void> Host::State::push_to(std::shared_ptr<Connection> connection) {
 }
 
 io::Task<Result<>> Host::State::push_once(std::shared_ptr<Connection> connection) {
-    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
-    const std::unique_ptr<Stream> stream = make_proposed_stream({.connection = connection,
-                                                                 .muxed = std::move(muxed),
-                                                                 .protocol = kIdentifyPushProtocol,
-                                                                 .lease = nullptr});
+    KWAAI_CO_TRY(StreamParts parts, co_await open_on(connection, kIdentifyPushProtocol));
+    const std::unique_ptr<Stream> stream = make_proposed_stream(std::move(parts));
     const codec::Buffer message = identify_bytes(connection->address);
     const Bytes bytes(message);
     KWAAI_CO_CHECKED(co_await stream->write(bytes));

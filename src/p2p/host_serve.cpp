@@ -5,55 +5,11 @@
 #include "io/timeout.hpp"
 #include "p2p/host_state.hpp"
 #include "p2p/protocol/multistream.hpp"
-#include "p2p/protocol/ping.hpp"
 
 namespace kwaai::p2p {
 namespace {
 
 constexpr std::chrono::milliseconds kAcceptPause{50};  // after a failure that passes
-constexpr std::size_t kInboundPingsMax = 2;            // of one connection, as go-libp2p
-
-// A handshake under way, in the counts that bound them.
-class PendingInbound {
-public:
-    PendingInbound(Host::State& state, std::string ip) : state_(state), ip_(std::move(ip)) {
-        ++state_.pending_inbound;
-        ++state_.pending_by_ip[ip_];
-    }
-
-    PendingInbound(const PendingInbound&) = delete;
-    PendingInbound& operator=(const PendingInbound&) = delete;
-
-    ~PendingInbound() {
-        --state_.pending_inbound;
-        const auto entry = state_.pending_by_ip.find(ip_);
-        if (--entry->second == 0) state_.pending_by_ip.erase(entry);
-    }
-
-private:
-    Host::State& state_;
-    std::string ip_;
-};
-
-// A served ping stream, in the connection's count.
-class PingLease {
-public:
-    explicit PingLease(Connection& connection) : connection_(connection) {
-        ++connection_.inbound_pings;
-    }
-
-    PingLease(const PingLease&) = delete;
-    PingLease& operator=(const PingLease&) = delete;
-
-    ~PingLease() { --connection_.inbound_pings; }
-
-private:
-    Connection& connection_;
-};
-
-bool is_loopback(const std::string& ip) {
-    return ip == "::1" || ip.starts_with("127.");
-}
 
 // Ends a connection's place in the host's table, however run_connection() ended.
 class Registered {
@@ -70,6 +26,9 @@ public:
             std::erase(of_peer->second, connection_);
             if (of_peer->second.empty()) state_.connections.erase(of_peer);
         }
+        connection_->place.scope->end();
+        connection_->place.source.reset();
+        state_.manager->closed(connection_.get());
         connection_->identified.notify_all();
         state_.connection_ended.notify_all();
         state_.notify(*connection_, ConnectionChange::closed);
@@ -96,23 +55,30 @@ io::Task<void> Host::State::accept_connections(std::shared_ptr<io::Listener> lis
             co_await clock.sleep_for(kAcceptPause);
             continue;
         }
-        const auto address = io::parse_address((*raw)->peer());
-        const std::string ip = address ? address->host : std::string();
-        if (admits(ip)) group->spawn(&State::take_connection, std::ref(*this), std::move(*raw), ip);
+        admit_connection(std::move(*raw));
     }
 }
 
-bool Host::State::admits(const std::string& ip) const {
-    const Limits& limits = options.limits;
-    if (pending_inbound >= limits.pending_inbound_max) return false;
-    if (connection_count() >= limits.connections_max) return false;
-    if (is_loopback(ip)) return true;
-    const auto pending = pending_by_ip.find(ip);
-    return pending == pending_by_ip.end() || pending->second < limits.pending_inbound_per_ip_max;
+// Whoever is refused costs no more than the closing of its connection.
+void Host::State::admit_connection(std::unique_ptr<io::Stream> raw) {
+    const auto address = io::parse_address(raw->peer());
+    if (!address) return;
+    if (options.gater != nullptr && !options.gater->may_accept(address->host)) return;
+    auto scope = resources.open_connection(Direction::inbound, true);
+    if (!scope) return;
+    SourceLimiter::Admitted admitted = sources.admit(address->host, clock.now());
+    if (admitted.pending == nullptr) return;
+    ConnectionPlace place{.scope = std::move(*scope), .source = std::move(admitted.connection)};
+    group->spawn(&State::take_connection,
+                 std::ref(*this),
+                 std::move(raw),
+                 std::move(place),
+                 std::move(admitted.pending));
 }
 
-io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw, std::string ip) {
-    const PendingInbound pending(*this, std::move(ip));
+io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw,
+                                            ConnectionPlace place,
+                                            SourceLease /*pending*/) {
     const auto socket = io::parse_address(raw->peer());
     if (!socket) co_return;
     auto upgrading = upgrade_inbound(std::move(raw));
@@ -122,27 +88,61 @@ io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw, std
     const auto address = Multiaddr::of(*socket, upgraded->transport);
     if (!address) co_return;
     SecureChannel& channel = upgraded->channel;
-    const auto of_peer = connections.find(channel.remote);
-    if (of_peer != connections.end() &&
-        of_peer->second.size() >= options.limits.connections_per_peer_max)
-        co_return;
-    const Multiaddr place = address->with_peer(channel.remote);
-    start_connection(std::move(channel), place, false);
+    const Multiaddr from = address->with_peer(channel.remote);
+    const auto started = start_connection(std::move(channel), from, false, std::move(place));
+    static_cast<void>(started);  // a refused peer sees its connection end
 }
 
-std::shared_ptr<Connection> Host::State::start_connection(SecureChannel channel,
-                                                          Multiaddr address,
-                                                          bool is_outbound) {
+bool Host::State::may_keep(const PeerId& peer,
+                           Direction direction,
+                           const Multiaddr& address) const {
+    return options.gater == nullptr || options.gater->may_keep(peer, direction, address);
+}
+
+Result<std::shared_ptr<Connection>> Host::State::start_connection(SecureChannel channel,
+                                                                  Multiaddr address,
+                                                                  bool is_outbound,
+                                                                  ConnectionPlace place) {
+    const Direction direction = is_outbound ? Direction::outbound : Direction::inbound;
+    if (!may_keep(channel.remote, direction, address))
+        return fail(Errc::unavailable,
+                    "peer " + channel.remote.to_text() + " is blocked by this node's rules");
+    KWAAI_CHECKED(place.scope->set_peer(channel.remote));
     auto connection = std::make_shared<Connection>(std::move(channel.remote),
                                                    std::move(address),
                                                    is_outbound,
+                                                   std::move(place),
                                                    std::move(channel.stream),
                                                    options.limits,
                                                    clock);
     connections[connection->remote].push_back(connection);
+    manager->opened(connection.get(), connection->remote, clock.now());
     group->spawn(&State::run_connection, std::ref(*this), connection);
     notify(*connection, ConnectionChange::opened);
+    if (manager->size() > options.limits.connections_high) close_surplus();
     return connection;
+}
+
+// A connection that is being closed is none that could be chosen again.
+void Host::State::close_surplus() {
+    const std::vector<ConnectionManager::Key> chosen = manager->to_close(clock.now());
+    if (chosen.empty()) return;
+    const std::set<ConnectionManager::Key> keys(chosen.begin(), chosen.end());
+    std::vector<std::shared_ptr<Connection>> closed;
+    for (const auto& [peer, of_peer] : connections)
+        for (const auto& connection : of_peer)
+            if (keys.contains(connection.get())) closed.push_back(connection);
+    for (const auto& connection : closed) {
+        manager->closed(connection.get());
+        connection->session.close();
+    }
+}
+
+io::Task<void> Host::State::keep_trimmed() {
+    while (true) {
+        co_await clock.sleep_for(options.limits.trim_period);
+        close_surplus();
+    }
 }
 
 // Observers may observe more, and let go of leases.
@@ -178,32 +178,45 @@ io::Task<void> Host::State::accept_streams(io::TaskGroup& connection_group,
     while (true) {
         auto muxed = co_await connection->session.accept();
         if (!muxed) co_return;
-        StreamLease lease = admit_stream(connection);
-        if (lease == nullptr) {
+        auto use = admit_stream(*connection, Direction::inbound);
+        if (!use) {
             (*muxed)->reset(static_cast<std::uint32_t>(ResetCode::resource_limit));
             continue;
         }
         connection_group.spawn(
-            &State::serve_stream, std::ref(*this), connection, std::move(*muxed), std::move(lease));
+            &State::serve_stream, std::ref(*this), connection, std::move(*muxed), std::move(*use));
     }
 }
 
-// Counts an inbound stream until the lease dies; nothing where that would pass a limit.
-StreamLease Host::State::admit_stream(const std::shared_ptr<Connection>& connection) {
-    std::size_t of_peer = 0;
-    const auto found = connections.find(connection->remote);
-    if (found != connections.end())
-        for (const auto& one : found->second)
-            of_peer += one->inbound_streams;
-    if (inbound_streams >= options.limits.streams_max ||
-        of_peer >= options.limits.streams_per_peer_max)
-        return nullptr;
-    ++inbound_streams;
-    ++connection->inbound_streams;
-    return {static_cast<void*>(connection.get()), [this, connection](void*) {
-                --inbound_streams;
-                --connection->inbound_streams;
-            }};
+Host::State::StreamUse::StreamUse(std::shared_ptr<ConnectionManager> some_manager,
+                                  ConnectionManager::Key some_key,
+                                  Direction some_direction,
+                                  std::shared_ptr<StreamScope> some_scope)
+    : manager(std::move(some_manager)),
+      key(some_key),
+      direction(some_direction),
+      scope(std::move(some_scope)) {
+    manager->stream_opened(key, direction);
+}
+
+Host::State::StreamUse::~StreamUse() {
+    manager->stream_closed(key, direction);
+}
+
+Result<std::shared_ptr<Host::State::StreamUse>> Host::State::admit_stream(
+    const Connection& connection, Direction direction) {
+    KWAAI_TRY(std::shared_ptr<StreamScope> scope, connection.place.scope->open_stream(direction));
+    return std::make_shared<StreamUse>(manager, &connection, direction, std::move(scope));
+}
+
+io::Task<Result<StreamParts>> Host::State::open_on(std::shared_ptr<Connection> connection,
+                                                   std::string protocol) {
+    KWAAI_CO_TRY(std::shared_ptr<StreamUse> use, admit_stream(*connection, Direction::outbound));
+    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
+    co_return StreamParts{.connection = std::move(connection),
+                          .muxed = std::move(muxed),
+                          .protocol = std::move(protocol),
+                          .lease = std::move(use)};
 }
 
 bool Host::State::speaks(std::string_view protocol) const {
@@ -212,7 +225,7 @@ bool Host::State::speaks(std::string_view protocol) const {
 
 io::Task<void> Host::State::serve_stream(std::shared_ptr<Connection> connection,
                                          std::unique_ptr<MuxedStream> muxed,
-                                         StreamLease lease) {
+                                         std::shared_ptr<StreamUse> use) {
     const std::function<bool(std::string_view)> knows = [this](std::string_view protocol) {
         return speaks(protocol);
     };
@@ -226,20 +239,15 @@ io::Task<void> Host::State::serve_stream(std::shared_ptr<Connection> connection,
     const auto found = handlers.find(agreed->protocol);
     if (found == handlers.end()) co_return;
     const StreamHandler handler = found->second;
+    if (!use->scope->set_protocol(agreed->protocol)) {
+        muxed->reset(static_cast<std::uint32_t>(ResetCode::resource_limit));
+        co_return;
+    }
     std::unique_ptr<Stream> stream = make_agreed_stream({.connection = connection,
                                                          .muxed = std::move(muxed),
                                                          .protocol = std::move(agreed->protocol),
-                                                         .lease = std::move(lease)},
+                                                         .lease = std::move(use)},
                                                         std::move(agreed->residue));
-    if (stream->protocol() != kPingProtocol) {
-        co_await handler(std::move(stream));
-        co_return;
-    }
-    if (connection->inbound_pings >= kInboundPingsMax) {
-        stream->reset(ResetCode::resource_limit);
-        co_return;
-    }
-    const PingLease ping(*connection);
     co_await handler(std::move(stream));
 }
 

@@ -9,6 +9,11 @@
 
 #include "io/event.hpp"
 #include "io/task_group.hpp"
+#include "p2p/bounds/black_hole.hpp"
+#include "p2p/bounds/connection_manager.hpp"
+#include "p2p/bounds/dial_ranking.hpp"
+#include "p2p/bounds/resource_manager.hpp"
+#include "p2p/bounds/source_limiter.hpp"
 #include "p2p/connection.hpp"
 #include "p2p/host.hpp"
 #include "p2p/peer_book.hpp"
@@ -33,11 +38,44 @@ struct Host::State {
         Transport transport = Transport::tcp;
     };
 
+    /// One stream in the accounts, until it dies.
+    struct StreamUse {
+        StreamUse(std::shared_ptr<ConnectionManager> some_manager,
+                  ConnectionManager::Key some_key,
+                  Direction some_direction,
+                  std::shared_ptr<StreamScope> some_scope);
+        StreamUse(const StreamUse&) = delete;
+        StreamUse& operator=(const StreamUse&) = delete;
+        ~StreamUse();
+
+        std::shared_ptr<ConnectionManager> manager;
+        ConnectionManager::Key key;
+        Direction direction;
+        std::shared_ptr<StreamScope> scope;
+    };
+
+    /// Several addresses of one peer that are dialled side by side.
+    struct Race {
+        std::shared_ptr<Connection> winner;
+        std::size_t in_flight = 0;
+        std::vector<std::pair<Multiaddr, Error>> failures;
+        io::Event changed;
+    };
+
     State(io::Network& some_network, io::Clock& some_clock, HostOptions some_options);
 
     // host_dial.cpp
     io::Task<Result<std::shared_ptr<Connection>>> connection_to(PeerId peer);
     io::Task<Result<std::shared_ptr<Connection>>> dial(PeerId peer);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_ready(PeerId peer,
+                                                             std::vector<RankedAddress> ranked);
+    static io::Task<void> race_addresses(io::TaskGroup& racers,
+                                         State& state,
+                                         PeerId peer,
+                                         std::vector<RankedAddress> ranked,
+                                         Race& race);
+    io::Task<void> race_one(PeerId peer, Multiaddr address, Race& race);
+    [[nodiscard]] std::vector<RankedAddress> rank(const PeerId& peer, std::vector<Multiaddr> ready);
     io::Task<Result<std::shared_ptr<Connection>>> dial_address(PeerId peer, Multiaddr address);
     io::Task<Result<std::shared_ptr<Connection>>> dial_ip(PeerId peer,
                                                           Multiaddr address,
@@ -60,15 +98,24 @@ struct Host::State {
     // host_serve.cpp
     void start_accepting(Listening& listening);
     io::Task<void> accept_connections(std::shared_ptr<io::Listener> listener);
-    io::Task<void> take_connection(std::unique_ptr<io::Stream> raw, std::string ip);
-    [[nodiscard]] bool admits(const std::string& ip) const;
+    void admit_connection(std::unique_ptr<io::Stream> raw);
+    io::Task<void> take_connection(std::unique_ptr<io::Stream> raw,
+                                   ConnectionPlace place,
+                                   SourceLease pending);
+    [[nodiscard]] bool may_keep(const PeerId& peer,
+                                Direction direction,
+                                const Multiaddr& address) const;
     io::Task<Result<SecureChannel>> upgrade_adopted(std::unique_ptr<io::Stream> raw,
                                                     std::optional<PeerId> expected,
                                                     bool is_dialler);
     void notify(const Connection& connection, ConnectionChange change);
-    std::shared_ptr<Connection> start_connection(SecureChannel channel,
-                                                 Multiaddr address,
-                                                 bool is_outbound);
+    /// Takes the connection in where the gater and the limits of its peer allow it.
+    [[nodiscard]] Result<std::shared_ptr<Connection>> start_connection(SecureChannel channel,
+                                                                       Multiaddr address,
+                                                                       bool is_outbound,
+                                                                       ConnectionPlace place);
+    void close_surplus();
+    io::Task<void> keep_trimmed();
     io::Task<void> run_connection(std::shared_ptr<Connection> connection);
     static io::Task<void> attend_to(io::TaskGroup& connection_group,
                                     State& state,
@@ -77,8 +124,13 @@ struct Host::State {
                                   std::shared_ptr<Connection> connection);
     io::Task<void> serve_stream(std::shared_ptr<Connection> connection,
                                 std::unique_ptr<MuxedStream> muxed,
-                                StreamLease lease);
-    [[nodiscard]] StreamLease admit_stream(const std::shared_ptr<Connection>& connection);
+                                std::shared_ptr<StreamUse> use);
+    /// Counts a stream until the lease dies.
+    [[nodiscard]] Result<std::shared_ptr<StreamUse>> admit_stream(const Connection& connection,
+                                                                  Direction direction);
+    /// A new stream on this connection, in the accounts.
+    io::Task<Result<StreamParts>> open_on(std::shared_ptr<Connection> connection,
+                                          std::string protocol);
     [[nodiscard]] bool speaks(std::string_view protocol) const;
 
     // host_identify.cpp
@@ -100,7 +152,6 @@ struct Host::State {
     [[nodiscard]] std::shared_ptr<Connection> best_connection(const PeerId& peer) const;
     [[nodiscard]] std::shared_ptr<Connection> connection_of(const Stream& stream) const;
     [[nodiscard]] PeerInfo info_of(const Connection& connection) const;
-    [[nodiscard]] std::size_t connection_count() const;
 
     io::Network& network;
     io::Clock& clock;
@@ -120,9 +171,12 @@ struct Host::State {
     io::Event closing;
     bool is_closing = false;
     io::TaskGroup* group = nullptr;  // of run(), while it runs
-    std::size_t pending_inbound = 0;
-    std::map<std::string, std::size_t> pending_by_ip;
-    std::size_t inbound_streams = 0;
+    ResourceManager resources;
+    std::shared_ptr<ConnectionManager> manager;  // leases of streams outlive the host
+    SourceLimiter sources;
+    BlackHoleDetector ip6;
+    std::size_t dials = 0;  // addresses being tried
+    io::Event dial_freed;
     io::Event identity_moved;
     std::uint64_t identity_version = 0;  // of what identify tells
 };
