@@ -142,7 +142,7 @@ TEST_CASE("a peer record reads in the form of Go and in that of the RFC") {
     }
 }
 
-TEST_CASE("a record of one peer that another signed is malformed") {
+TEST_CASE("a record of one peer that another signed is malformed (RUSTSEC-2022-0009)") {
     const auto peer = key_of(1);
     const auto signer = key_of(2);
     const auto record = open_peer_record(seal_peer_record(signer, some_record(peer)));

@@ -80,7 +80,7 @@ TEST_CASE("a failed address is left alone, twice as long each time, up to a limi
     CHECK(book.candidates(peer, now).back_off == limits.back_off_first);
 }
 
-TEST_CASE("addresses and peers are bounded; the oldest make room") {
+TEST_CASE("addresses and peers are bounded; the oldest make room (CVE-2023-40583)") {
     Limits limits;
     limits.addresses_per_peer = 3;
     limits.known_peers_max = 2;

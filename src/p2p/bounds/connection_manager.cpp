@@ -57,6 +57,7 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
     };
 
     std::vector<Candidate> unused;
+    std::vector<Candidate> just_used;
     std::vector<Candidate> peers_only;  // only the peer has streams
     for (auto& [key, entry] : entries_) {
         const bool is_unused = entry.streams_inbound == 0 && entry.streams_outbound == 0;
@@ -64,7 +65,7 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
         if (tags_.contains(entry.peer)) continue;
         if (is_unused) {
             const bool is_new = now - *entry.unused_since < limits_.connection_grace;
-            if (!is_new) unused.push_back({.used = entry.used, .key = key});
+            (is_new ? just_used : unused).push_back({.used = entry.used, .key = key});
         } else if (entry.streams_outbound == 0) {
             peers_only.push_back({.used = entry.used, .key = key});
         }
@@ -73,16 +74,16 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
     const auto by_use = [](const Candidate& one, const Candidate& other) {
         return one.used < other.used;
     };
-    std::ranges::sort(unused, by_use);
-    std::ranges::sort(peers_only, by_use);
     std::vector<Key> chosen;
-    const std::size_t surplus = entries_.size() - limits_.connections_low;
-    for (std::size_t i = 0; i < std::min(surplus, unused.size()); ++i)
-        chosen.push_back(unused[i].key);
-    const std::size_t tenth = std::max<std::size_t>(limits_.connections_max / 10, 1);
-    const bool is_full = entries_.size() >= limits_.connections_max;
-    for (std::size_t i = 0; is_full && chosen.size() < tenth && i < peers_only.size(); ++i)
-        chosen.push_back(peers_only[i].key);
+    const auto choose = [&](std::vector<Candidate>& from, std::size_t count_max) {
+        std::ranges::sort(from, by_use);
+        for (std::size_t i = 0; i < from.size() && chosen.size() < count_max; ++i)
+            chosen.push_back(from[i].key);
+    };
+    choose(unused, entries_.size() - std::min(limits_.connections_low, entries_.size()));
+    choose(just_used, entries_.size() - limits_.connections_high);
+    if (entries_.size() >= limits_.connections_max)
+        choose(peers_only, std::max<std::size_t>(limits_.connections_max / 10, 1));
     return chosen;
 }
 

@@ -15,10 +15,10 @@
 
 namespace kwaai::p2p {
 
-/// Pure: `now` is passed in. Above Limits::connections_high the connections that nobody uses, not
-/// protected and unused for Limits::connection_grace, are to be closed down to connections_low; the
-/// one unused for longest first. Where all places are taken, a tenth of those is freed on which
-/// only the peer has streams.
+/// Pure: `now` is passed in. Above Limits::connections_high the connections that nobody uses and
+/// that are not protected are to be closed, the one unused for longest first: down to
+/// connections_low those unused for Limits::connection_grace, then down to connections_high any.
+/// Where all places are taken, a tenth of those is freed on which only the peer has streams.
 class ConnectionManager {
 public:
     /// Names a connection; never looked into.

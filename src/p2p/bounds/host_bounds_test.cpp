@@ -274,7 +274,9 @@ io::Task<void> flood_for_a_while(io::TaskGroup& group, World& at, std::size_t& o
     group.cancel();
 }
 
-TEST_CASE("peers that fill streams which nobody reads stay within the memory; others are served") {
+TEST_CASE(
+    "peers that fill streams which nobody reads stay within the memory; others are served "
+    "(CVE-2022-23492)") {
     Limits limits;
     limits.memory_max = 8 << 20;
     World world(5, limits);

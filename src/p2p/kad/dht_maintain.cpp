@@ -44,6 +44,18 @@ io::Task<void> Dht::State::check(Candidate candidate) {
     std::vector<Multiaddr> addresses;
     if (info->connected) addresses.push_back(*info->connected);
     table.add(peer, addresses, clock.now());
+    protect_neighbours();
+}
+
+void Dht::State::protect_neighbours() {
+    const std::vector<PeerId> nearest =
+        table.closest(KadKey::of(host.id()), options.limits.bucket_size);
+    const std::set<PeerId> wanted(nearest.begin(), nearest.end());
+    for (const PeerId& peer : neighbours)
+        if (!wanted.contains(peer)) host.unprotect(peer, options.protocol);
+    for (const PeerId& peer : wanted)
+        if (!neighbours.contains(peer)) host.protect(peer, options.protocol);
+    neighbours = wanted;
 }
 
 io::Task<void> Dht::State::check_candidates() {

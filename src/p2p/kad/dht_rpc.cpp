@@ -17,6 +17,7 @@ void Dht::State::note_failure(const PeerId& peer, const Error& error) {
         table.remove(peer);
     else
         static_cast<void>(table.failed(peer));
+    if (neighbours.contains(peer) && !table.contains(peer)) protect_neighbours();
 }
 
 io::Task<Result<std::unique_ptr<Stream>>> Dht::State::open(PeerId peer, Patience patience) {

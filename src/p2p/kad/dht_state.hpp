@@ -62,6 +62,8 @@ struct Dht::State {
     io::Task<Result<>> deliver(Stream& stream, Message message);
     io::Task<Result<std::unique_ptr<Stream>>> open(PeerId peer, Patience patience);
     void note_failure(const PeerId& peer, const Error& error);
+    /// Keeps the connections to the nearest peers of the table (Host::protect).
+    void protect_neighbours();
 
     // dht_lookup.cpp
     [[nodiscard]] Lookup make_lookup(MessageType type, codec::Buffer key, std::size_t paths);
@@ -118,6 +120,7 @@ struct Dht::State {
     std::set<codec::Buffer> provided;
     std::deque<Candidate> candidates;
     std::set<PeerId> checking;
+    std::set<PeerId> neighbours;  // protected
     io::Event candidates_changed;
     io::TaskGroup* group = nullptr;        // of run(), while it runs
     std::map<PeerId, std::size_t> served;  // streams of each peer

@@ -93,8 +93,16 @@ struct DhtBody {
 
 /// Runs `fn(world)`, a coroutine, beside `count` hosts and their table nodes.
 template <class Fn>
+void run_dhts(unsigned char count,
+              const Limits& limits,
+              const std::function<DhtOptions(std::size_t)>& options,
+              Fn fn) {
+    run_hosts(count, limits, detail::DhtBody<Fn>{.options = options, .fn = std::move(fn)});
+}
+
+template <class Fn>
 void run_dhts(unsigned char count, const std::function<DhtOptions(std::size_t)>& options, Fn fn) {
-    run_hosts(count, detail::DhtBody<Fn>{.options = options, .fn = std::move(fn)});
+    run_dhts(count, Limits(), options, std::move(fn));
 }
 
 template <class Fn>

@@ -32,7 +32,7 @@ TEST_CASE("the key of what a node offers is the SHA-256 multihash of its text") 
           "1220ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
-TEST_CASE("keys without a namespace that is known hold nothing") {
+TEST_CASE("keys without a namespace that is known hold nothing (CVE-2026-45783)") {
     const codec::Buffer value = codec::to_buffer(as_bytes("value"));
     for (const std::string_view key : {"", "key", "pk/key", "/pk", "//pk/key", "/ipns/key", "/"})
         CHECK(refusal(codec::to_buffer(as_bytes(key)), value) == Errc::unsupported);

@@ -82,7 +82,7 @@ TEST_CASE("data beyond the window breaks the session off, whatever of it has arr
     CHECK(session.has_broken_off());
 }
 
-TEST_CASE("a first frame beyond the initial window breaks the session off") {
+TEST_CASE("a first frame beyond the initial window breaks the session off (CVE-2026-32314)") {
     for (const std::uint32_t length : {kInitial + 1, 0xffffffffu}) {
         Session session(YamuxRole::listener);
         const auto header = encode(YamuxHeader{.flags = kSyn, .stream = 1, .length = length});
@@ -136,7 +136,7 @@ TEST_CASE("streams that ended but are held with unread bytes count") {
     CHECK(session.accept().id == 5);
 }
 
-TEST_CASE("a peer that reads no refusals loses the session after 1024") {
+TEST_CASE("a peer that reads no refusals loses the session after 1024 (CVE-2024-32984)") {
     Session session(YamuxRole::listener, with_streams(0));
     for (std::uint32_t i = 0; i < 1024; ++i)
         session.say(update(kSyn, 2 * i + 1, 0));

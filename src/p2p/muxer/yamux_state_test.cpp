@@ -149,7 +149,7 @@ TEST_CASE("what is written beyond the window waits for an update") {
     CHECK(!stream.is_cut);
 }
 
-TEST_CASE("a window of 4 GiB less one byte is the largest") {
+TEST_CASE("a window of 4 GiB less one byte is the largest (CVE-2026-31814)") {
     Session session(YamuxRole::dialer);
     opened(session);
     session.say(update(0, 1, 0xffffffff - kInitial + 1));

@@ -195,7 +195,7 @@ TEST_CASE("a message has at most 65535 bytes") {
     CHECK(read.error().code == Errc::malformed);
 }
 
-TEST_CASE("the reserved nonce is used neither to seal nor to open") {
+TEST_CASE("the reserved nonce is used neither to seal nor to open (RUSTSEC-2024-0011)") {
     constexpr std::uint64_t kLast = std::numeric_limits<std::uint64_t>::max() - 1;
     const codec::Buffer key = repeated(7);
     NoiseCipher sending(key, kLast);
@@ -212,7 +212,7 @@ TEST_CASE("the reserved nonce is used neither to seal nor to open") {
     CHECK(opened.error().code == Errc::limit_exceeded);
 }
 
-TEST_CASE("a record is opened once, and in its place") {
+TEST_CASE("a record is opened once, and in its place (CVE-2021-4239)") {
     const codec::Buffer key = repeated(7);
     NoiseCipher sending(key);
     codec::Buffer first(5 + crypto::kTagBytes);

@@ -225,7 +225,8 @@ TEST_CASE("a handshake message that was changed is malformed") {
     CHECK(verdict.answer.size() == kProposal.size() + 34);  // nothing after the first flight
 }
 
-TEST_CASE("an identity that did not sign the static key of its handshake is malformed") {
+TEST_CASE(
+    "an identity that did not sign the static key of its handshake is malformed (CVE-2022-24759)") {
     const crypto::X25519Public ours = initiator_keys().local_static.public_key;
     const crypto::X25519Public others = responder_keys().local_static.public_key;
     Initiator peer;

@@ -104,7 +104,8 @@ TEST_CASE("a dialler that reaches another peer over TLS names both, and the list
     CHECK(world.server->error().code == Errc::malformed);
 }
 
-TEST_CASE("a certificate that has expired, or proves nobody, ends the handshake of either side") {
+TEST_CASE(
+    "a certificate that has expired, or proves nobody, ends the handshake (GHSA-5hq8-qhww-jm7q)") {
     const crypto::CertificateKey key = crypto::CertificateKey::generate();
     const auto long_ago = today() - std::chrono::years(101);
     const std::vector<codec::Buffer> certificates = {
