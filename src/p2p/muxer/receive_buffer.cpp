@@ -7,7 +7,8 @@
 namespace kwaai::p2p {
 namespace {
 
-constexpr std::size_t kFreeMax = 64;  // 1 MiB until the next trim()
+constexpr std::size_t kFreeMax = 64;    // 1 MiB until the next trim()
+constexpr std::size_t kBusyTakes = 16;  // fewer since the last trim(): nothing is kept
 
 }  // namespace
 
@@ -16,6 +17,7 @@ ChunkPool::~ChunkPool() {
 }
 
 std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
+    ++taken_;
     if (!free_) {
         if (account_ != nullptr && !account_->reserve(sizeof(Chunk))) return nullptr;
         ++in_use_;
@@ -30,7 +32,7 @@ std::unique_ptr<ChunkPool::Chunk> ChunkPool::take() {
 
 void ChunkPool::give(std::unique_ptr<Chunk> chunk) {
     --in_use_;
-    if (free_count_ == kFreeMax) {
+    if (taken_ < kBusyTakes || free_count_ == kFreeMax) {
         if (account_ != nullptr) account_->release(sizeof(Chunk));
         return;
     }
@@ -45,6 +47,7 @@ void ChunkPool::trim() {
     while (free_)
         free_ = std::move(free_->next);
     free_count_ = 0;
+    taken_ = 0;
 }
 
 bool ReceiveBuffer::append(Bytes bytes) {

@@ -11,7 +11,7 @@
 namespace kwaai::p2p {
 
 /// The pieces of all receive buffers of a connection, accounted where there is an account. A few
-/// that are free are kept.
+/// that are free are kept while many are used.
 class ChunkPool {
 public:
     struct Chunk {
@@ -42,6 +42,7 @@ private:
     std::unique_ptr<Chunk> free_;
     std::size_t free_count_ = 0;
     std::size_t in_use_ = 0;
+    std::size_t taken_ = 0;  // since the last trim()
 };
 
 /// First in, first out. Holds no memory while it is empty.

@@ -13,7 +13,7 @@
 namespace kwaai::p2p {
 namespace {
 
-constexpr std::size_t kReadBytesMin = 4 << 10;  // an idle connection holds no more
+constexpr std::size_t kReadBytesMin = 1 << 10;  // an idle connection holds no more
 constexpr std::size_t kReadBytesMax = 64 << 10;
 constexpr int kSmallReads = 16;
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <span>
@@ -191,8 +192,8 @@ private:
     ChunkPool pool_;  // outlives the streams
     std::unordered_map<const YamuxStream*, std::unique_ptr<YamuxStream>> streams_;
     std::unordered_map<std::uint32_t, YamuxStream*> by_id_;  // those that both sides know
-    std::deque<YamuxStream*> incoming_;                      // to be accepted
-    std::deque<YamuxStream*> lingering_;                     // the oldest first
+    std::list<YamuxStream*> incoming_;                       // to be accepted
+    std::list<YamuxStream*> lingering_;                      // the oldest first
     std::vector<YamuxStream*> changed_;
     std::uint32_t next_id_;
     std::size_t inbound_count_ = 0;
@@ -201,10 +202,10 @@ private:
     std::uint32_t window_hint_;    // what a stream grew to: others begin there
     bool is_peer_going_away_ = false;
 
-    // To be sent
-    std::deque<Reset> resets_;
-    std::deque<YamuxStream*> control_;  // a window update, SYN or ACK is wanted
-    std::deque<YamuxStream*> ready_;    // data within the window, or FIN: round robin
+    // To be sent; an empty deque has half a kilobyte, the others nothing
+    std::vector<Reset> resets_;
+    std::vector<YamuxStream*> control_;  // a window update, SYN or ACK is wanted
+    std::deque<YamuxStream*> ready_;     // data within the window, or FIN: round robin
     std::optional<YamuxGoAway> go_away_;
     std::optional<std::uint32_t> pong_;
     std::size_t batch_bytes_;

@@ -15,7 +15,7 @@ namespace kwaai::p2p {
 constexpr std::size_t kNoiseLengthBytes = 2;
 constexpr std::size_t kRecordBytesMax = kNoiseLengthBytes + kNoiseMessageBytesMax;
 constexpr std::size_t kRecordsPerFlight = 5;  // a muxer's batch of 256 KiB in one write
-constexpr std::size_t kIdleBytes = 4096;      // what a quiet direction keeps
+constexpr std::size_t kIdleBytes = 1024;      // what a quiet direction keeps
 constexpr std::size_t kQuietTimes = 64;       // uses in a row that would fit it
 
 /// The bytes of several parts, taken from the front.
