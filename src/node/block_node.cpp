@@ -16,6 +16,7 @@
 #include "p2p/discovery/discovery.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
+#include "p2p/nat/address_manager.hpp"
 #include "petals/block_server.hpp"
 #include "petals/model_digest.hpp"
 #include "petals/wire.hpp"
@@ -68,6 +69,7 @@ struct BlockNode::Parts {
                 .limits = {},
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
+          addresses(host, loop.clock(), {}),
           rpc(host, loop.clock(), hivemind::RpcLimits{}),
           dht(host, loop.clock(), dht_options()),
           discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
@@ -86,6 +88,7 @@ struct BlockNode::Parts {
     inference::BlockRange range;
     io::TcpNetwork network;
     p2p::Host host;
+    p2p::AddressManager addresses;
     hivemind::RpcServer rpc;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
@@ -101,7 +104,7 @@ p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     chosen.seed = seconds_since_1970();
     chosen.validators = p2p::kad::standard_validators(seconds_since_1970);
     chosen.own_addresses = [this] {
-        return dialable_addresses(host);
+        return addresses.told();
     };
     return chosen;
 }
@@ -110,6 +113,7 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
                                         Parts& parts,
                                         std::function<void(const std::string&)> on_note) {
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
+    group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
     if (!parts.options.bootstrap.empty())
@@ -171,7 +175,7 @@ BlockNode::~BlockNode() {
 
 std::vector<p2p::Multiaddr> BlockNode::addresses() const {
     std::vector<p2p::Multiaddr> all;
-    for (const p2p::Multiaddr& address : dialable_addresses(parts_->host))
+    for (const p2p::Multiaddr& address : parts_->addresses.told())
         all.push_back(address.with_peer(parts_->host.id()));
     return all;
 }

@@ -39,13 +39,12 @@ Result<> Discovery::offer(Capability capability) {
     return {};
 }
 
-// Sealed anew for each: it says until when it holds, and where the node listens now.
+// Sealed anew for each: it says until when it holds, and where the node is now.
 io::Task<void> Discovery::serve(std::unique_ptr<Stream> stream) {
     Capability now = *offered_;
     now.expires = options_.unix_seconds() + static_cast<std::uint64_t>(options_.validity.count());
-    for (const Multiaddr& address : host_.addresses())
-        if (!address.is_unspecified() && now.addresses.size() < kCapabilitiesMax)
-            now.addresses.push_back(address.without_peer());
+    for (const Multiaddr& address : host_.told_addresses())
+        if (now.addresses.size() < kCapabilitiesMax) now.addresses.push_back(address);
     const auto sealed = seal_capability(host_.identity(), now);
     if (!sealed) co_return;
     codec::Buffer framed;
