@@ -49,4 +49,13 @@ io::Task<Result<std::optional<codec::Buffer>>> read_length_prefixed(io::Stream& 
     co_return std::optional<codec::Buffer>(std::move(message));
 }
 
+io::Task<Result<>> write_length_prefixed(io::Stream& stream, Bytes message) {
+    codec::Buffer framed;
+    codec::append_varint(framed, message.size());
+    codec::append(framed, message);
+    const Bytes bytes(framed);
+    Result<> written = co_await stream.write(bytes);
+    co_return written;
+}
+
 }  // namespace kwaai::p2p

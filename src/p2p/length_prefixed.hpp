@@ -15,4 +15,7 @@ namespace kwaai::p2p {
 io::Task<Result<std::optional<codec::Buffer>>> read_length_prefixed(io::Stream& stream,
                                                                     std::size_t bytes_max);
 
+/// Writes one. `message` is kept alive by the caller. Errors of Stream::write.
+io::Task<Result<>> write_length_prefixed(io::Stream& stream, Bytes message);
+
 }  // namespace kwaai::p2p
