@@ -17,6 +17,7 @@
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/nat/address_manager.hpp"
+#include "p2p/nat/autonat.hpp"
 #include "petals/block_server.hpp"
 #include "petals/model_digest.hpp"
 #include "petals/wire.hpp"
@@ -57,9 +58,13 @@ std::string to_sentence(const petals::ServerEvent& event) {
 
 // In the order in which each needs those before it.
 struct BlockNode::Parts {
-    Parts(io::Loop& the_loop, Identity the_identity, BlockNodeOptions the_options)
+    Parts(io::Loop& the_loop,
+          Identity the_identity,
+          Identity the_dialler_identity,
+          BlockNodeOptions the_options)
         : loop(the_loop),
           identity(std::move(the_identity)),
+          dialler_identity(std::move(the_dialler_identity)),
           options(std::move(the_options)),
           network(loop),
           host(network,
@@ -70,10 +75,12 @@ struct BlockNode::Parts {
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
           addresses(host, loop.clock(), {}),
+          autonat(network, loop.clock(), host, addresses, autonat_options()),
           rpc(host, loop.clock(), hivemind::RpcLimits{}),
           dht(host, loop.clock(), dht_options()),
           discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
 
+    [[nodiscard]] p2p::AutonatOptions autonat_options() const;
     p2p::kad::DhtOptions dht_options();
     static io::Task<void> attend(io::TaskGroup& group,
                                  Parts& parts,
@@ -84,11 +91,13 @@ struct BlockNode::Parts {
 
     io::Loop& loop;
     Identity identity;
+    Identity dialler_identity;  // of AutoNAT's dials
     BlockNodeOptions options;
     inference::BlockRange range;
     io::TcpNetwork network;
     p2p::Host host;
     p2p::AddressManager addresses;
+    p2p::Autonat autonat;
     hivemind::RpcServer rpc;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
@@ -97,6 +106,13 @@ struct BlockNode::Parts {
     std::stop_source closing;
     io::WorkerThreads loading{1};
 };
+
+// Dials back from an identity that no peer can know.
+p2p::AutonatOptions BlockNode::Parts::autonat_options() const {
+    return {.dialler = {.identity = dialler_identity.key(), .agent = "kwaai/" + options.version},
+            .limits = {},
+            .dial_back = {}};
+}
 
 p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     p2p::kad::DhtOptions chosen;
@@ -114,6 +130,7 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
                                         std::function<void(const std::string&)> on_note) {
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
+    group.spawn(&p2p::Autonat::run, std::ref(parts.autonat));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
     if (!parts.options.bootstrap.empty())
@@ -158,7 +175,9 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
     KWAAI_TRY(const engine::OpenedModel model, engine::open_model_files(options.model_path));
     KWAAI_CHECKED(check_range(options, model.config.block_count));
     options.prefix = prefix_of(options.prefix, model.file.name);
-    auto parts = std::make_unique<Parts>(loop, std::move(identity), std::move(options));
+    KWAAI_TRY(Identity dialler_identity, Identity::ephemeral());
+    auto parts = std::make_unique<Parts>(
+        loop, std::move(identity), std::move(dialler_identity), std::move(options));
     parts->range =
         parts->options.range.value_or(inference::BlockRange{0, model.config.block_count});
     for (const p2p::Multiaddr& address : parts->options.listen)
