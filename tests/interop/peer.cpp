@@ -5,11 +5,13 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include <CLI/CLI.hpp>
 
 #include "interop/peer_dialler.hpp"
+#include "interop/peer_nat.hpp"
 #include "interop/peer_services.hpp"
 #include "io/loop.hpp"
 #include "io/signals.hpp"
@@ -23,15 +25,18 @@ namespace {
 
 struct Flags {
     std::string listen;
+    std::string ip = "127.0.0.1";
     std::uint16_t port = 0;
     std::string address_file;
     std::string key = "ed25519";
     std::string security;
+    bool has_autonat = false;
     DialFlags dial;
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws"}));
+    app.add_option("--ip", flags.ip, "to listen at");
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
     app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
@@ -44,6 +49,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_flag("--resets", flags.dial.tries_resets, "try /interop/reset/1.0.0");
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
+    app.add_flag("--autonat", flags.has_autonat, "serve it, or ask whether this node is reached");
     app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
 }
 
@@ -62,15 +68,21 @@ void tell_addresses(const p2p::Host& host, const std::string& file) {
 struct Node {
     io::Loop& loop;
     p2p::Host& host;
+    NatNode* nat;  // where it is wanted
     const Flags& flags;
 };
 
 io::Task<void> work(io::TaskGroup& group, Node node) {
     group.spawn(&p2p::Host::run, std::ref(node.host));
+    if (node.nat != nullptr) group.spawn(&NatNode::run, std::ref(*node.nat));
     if (node.flags.dial.address.empty()) {
         tell_addresses(node.host, node.flags.address_file);
         io::Signals signals(node.loop);
         co_await signals.next();
+    } else if (node.nat != nullptr) {
+        const std::string report = co_await node.nat->ask(node.flags.dial.address);
+        std::puts(report.c_str());
+        std::fflush(stdout);
     } else {
         const std::string report =
             co_await dial_and_try(node.host, node.loop.clock(), node.flags.dial);
@@ -78,6 +90,7 @@ io::Task<void> work(io::TaskGroup& group, Node node) {
         std::fflush(stdout);
     }
     node.host.close();
+    if (node.nat != nullptr) group.cancel();
 }
 
 Result<> run(const Flags& flags) {
@@ -94,11 +107,18 @@ Result<> run(const Flags& flags) {
     const p2p::PerfServer perf(host, loop.clock(), p2p::PerfLimits());
     if (!flags.listen.empty()) {
         const std::string end = flags.listen == "ws" ? "/ws" : "";
-        KWAAI_TRY(const p2p::Multiaddr address,
-                  p2p::Multiaddr::parse("/ip4/127.0.0.1/tcp/" + std::to_string(flags.port) + end));
+        KWAAI_TRY(
+            const p2p::Multiaddr address,
+            p2p::Multiaddr::parse("/ip4/" + flags.ip + "/tcp/" + std::to_string(flags.port) + end));
         KWAAI_CHECKED(host.listen(address));
     }
-    loop.run(io::with_group(work, Node{loop, host, flags}));
+    std::unique_ptr<NatNode> nat;
+    if (flags.has_autonat) {
+        KWAAI_TRY(crypto::PrivateKey second,
+                  crypto::PrivateKey::generate(crypto::KeyType::ed25519));
+        nat = std::make_unique<NatNode>(network, loop.clock(), host, std::move(second));
+    }
+    loop.run(io::with_group(work, Node{loop, host, nat.get(), flags}));
     return {};
 }
 

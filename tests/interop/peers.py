@@ -42,6 +42,7 @@ class Peer:
     transports = ("tcp", "ws")
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
+    has_autonat = False  # and --ip
     agent = None  # what identify calls it
 
     def prepare(self, cache):
@@ -56,8 +57,8 @@ class Peer:
     def env(self):
         return {}
 
-    def start(self, folder, role, *flags):
-        command = [*self.command(), *flags]
+    def start(self, folder, role, *flags, command=None):
+        command = [*(command or self.command()), *flags]
         if self.needs_identity_file:
             identity = pathlib.Path(folder) / f"{self.name}-{role}.id"
             identity.unlink(missing_ok=True)
@@ -82,9 +83,22 @@ class Peer:
         lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
         return process, [line for line in lines if ("/ws/" in line) == (transport == "ws")][0]
 
-    def dial(self, folder, address, *flags):
+    def listen_at(self, folder, ip, command, *more):
+        """A running listener over TCP at this IP, started as `command` says, and its address."""
+        addresses = pathlib.Path(folder) / f"{self.name}.addresses"
+        addresses.unlink(missing_ok=True)
+        flags = ["--listen", "tcp", "--ip", ip, "--addrfile", str(addresses), *more]
+        process = self.start(folder, "listens", *flags, command=command)
+        try:
+            process.wait_for(addresses.exists, START_S, "address")
+        except BaseException:
+            process.stop()
+            raise
+        return process, [line for line in addresses.read_text().split() if line.startswith(f"/ip4/{ip}/tcp/")][0]
+
+    def dial(self, folder, address, *flags, command=None):
         """What the dialler prints, a JSON line."""
-        with self.start(folder, "dials", "--dial", address, *flags) as process:
+        with self.start(folder, "dials", "--dial", address, *flags, command=command) as process:
             output = process.wait(DIAL_S)
         lines = [line for line in output.splitlines() if line.startswith("{")]
         if not lines:
@@ -105,6 +119,7 @@ class Kwaai(Peer):
 
 class Go(Peer):
     name = "go"
+    has_autonat = True
     agent = "gopeer/0.1"
 
     def prepare(self, cache):

@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 from delay import DelayedPort
+from nat_case import run_autonat
 from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
@@ -208,6 +209,7 @@ def main():
     matrix = [peer for peer in ready if peer.name in only]
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
         run_matrix(kwaai, matrix, folder, tally)
+        run_autonat(kwaai, [peer for peer in matrix if peer.has_autonat], folder, tally)
         if flags.bench:
             run_bench(kwaai, matrix, folder)
             run_round_trips(kwaai, matrix, folder)

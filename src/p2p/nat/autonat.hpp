@@ -30,6 +30,9 @@ public:
     /// Asks and answers until cancelled.
     io::Task<void> run();
 
+    /// To ask by hand.
+    [[nodiscard]] AutonatClient& client() { return client_; }
+
 private:
     static io::Task<void> run_parts(io::TaskGroup& group, Autonat& self);
 

@@ -62,6 +62,7 @@ AutonatClient::AutonatClient(Host& host,
         if (!info.connected || info.connected->is_relayed()) return;
         if (fresh_.size() < options_.limits.fresh_connections_max)
             fresh_.push_back(*info.connected);
+        came_.notify_all();
     });
 }
 
@@ -173,14 +174,23 @@ io::Task<Result<Reachability>> AutonatClient::exchange_v1(PeerId server,
     if (!bytes) co_return fail(Errc::closed, "autonat: no answer");
     KWAAI_CO_TRY(const v1::DialResponse response, v1::decode_response(*bytes));
     switch (response.status) {
-        case v1::Status::ok:
-            co_return fresh_.empty() ? Reachability::unknown : Reachability::reachable;
+        case v1::Status::ok: break;
         case v1::Status::dial_error: co_return Reachability::unreachable;
         case v1::Status::dial_refused:
         case v1::Status::bad_request:
-        case v1::Status::internal_error: break;
+        case v1::Status::internal_error:
+            co_return fail(Errc::unavailable, "autonat: refused: " + response.text);
     }
-    co_return fail(Errc::unavailable, "autonat: refused: " + response.text);
+    // Who dials has finished the handshakes before us.
+    auto waiting = wait_for_connection();
+    const bool has_come =
+        co_await io::finishes_within(clock_, options_.limits.nonce_patience, std::move(waiting));
+    co_return has_come ? Reachability::reachable : Reachability::unknown;
+}
+
+io::Task<void> AutonatClient::wait_for_connection() {
+    while (fresh_.empty())
+        co_await came_.wait();
 }
 
 io::Task<Result<Reachability>> AutonatClient::ask_v2(PeerId server, Multiaddr address) {
@@ -257,7 +267,7 @@ io::Task<Result<>> AutonatClient::pay(Stream& stream, std::uint64_t bytes) {
 
 io::Task<void> AutonatClient::wait_for_nonce(std::uint64_t nonce) {
     while (!nonces_.at(nonce))
-        co_await nonce_came_.wait();
+        co_await came_.wait();
 }
 
 io::Task<void> AutonatClient::serve_dial_back(std::unique_ptr<Stream> stream) {
@@ -282,7 +292,7 @@ io::Task<Result<>> AutonatClient::take_nonce(Stream& stream) {
     if (!is_fresh(stream.remote_address()))
         co_return fail(Errc::malformed, "autonat: a nonce over an old connection");
     found->second = true;
-    nonce_came_.notify_all();
+    came_.notify_all();
     const codec::Buffer answer = v2::encode_dial_back_response();
     Result<> sent = co_await write_length_prefixed(stream, answer);
     co_return sent;

@@ -62,6 +62,7 @@ private:
                                                            Multiaddr address,
                                                            std::uint64_t nonce);
     io::Task<Result<>> pay(Stream& stream, std::uint64_t bytes);
+    io::Task<void> wait_for_connection();
     io::Task<void> wait_for_nonce(std::uint64_t nonce);
     io::Task<void> serve_dial_back(std::unique_ptr<Stream> stream);
     io::Task<Result<>> take_nonce(Stream& stream);
@@ -78,7 +79,7 @@ private:
     std::size_t questions_ = 0;             // open ones
     std::vector<Multiaddr> fresh_;          // opened by peers since the first of them
     std::map<std::uint64_t, bool> nonces_;  // of open questions; whether it came back
-    io::Event nonce_came_;
+    io::Event came_;                        // a fresh connection, a nonce
     std::shared_ptr<void> observing_;
 };
 

@@ -352,6 +352,7 @@ func libraryVersion() string {
 
 func main() {
 	listen := flag.String("listen", "", "tcp or ws")
+	ip := flag.String("ip", "127.0.0.1", "to listen at")
 	port := flag.Int("port", 0, "0: the system chooses")
 	addrFile := flag.String("addrfile", "", "gets the multiaddrs, one a line")
 	key := flag.String("key", "ed25519", "ed25519 or rsa")
@@ -363,6 +364,7 @@ func main() {
 	resets := flag.Bool("resets", false, "try "+resetProtocol)
 	firstBytes := flag.Int("first-bytes", 0, "new connections, timed to the first byte of an answer")
 	perfMib := flag.Uint64("perf-mib", 0, "one way, then the other")
+	autonat := flag.Bool("autonat", false, "serve it, or ask whether this node is reached")
 	flag.Parse()
 
 	identity, err := newIdentity(*key)
@@ -380,9 +382,12 @@ func main() {
 	case "":
 		options = append(options, libp2p.NoListenAddrs)
 	case "ws":
-		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d/ws", *port)))
+		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d/ws", *ip, *port)))
 	default:
-		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/127.0.0.1/tcp/%d", *port)))
+		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d", *ip, *port)))
+	}
+	if *autonat && *dial == "" {
+		options = append(options, libp2p.EnableNATService(), libp2p.EnableAutoNATv2())
 	}
 	h, err := libp2p.New(options...)
 	check(err, "starting")
@@ -424,6 +429,9 @@ func main() {
 	err = d.connect()
 	try("connect", err)
 	if err == nil {
+		if *autonat {
+			try("autonat", d.autonat())
+		}
 		try("ping", d.pings(*pings))
 		if *echoMib > 0 {
 			try("echo", d.echo(*echoMib))

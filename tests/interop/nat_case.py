@@ -1,0 +1,83 @@
+"""AutoNAT between nodes in two network namespaces with public addresses: peers dial nobody back on loopback."""
+
+import json
+import os
+import shutil
+import subprocess
+
+from peers import Unavailable
+from processes import Failed
+
+SITES = {"near": "5.6.7.8", "far": "5.6.7.9"}  # nobody's: they exist inside the namespaces alone
+EXPECTED = {
+    "autonat_v1": "reachable",
+    "autonat_v2": "reachable",
+    "autonat_v2_closed": "unreachable",
+    "autonat_v2_elsewhere": "unreachable",  # after 30 to 100 kB
+}
+
+
+def run(*command):
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        raise Unavailable(f"{' '.join(command)}: {done.stderr.strip()}")
+
+
+class Sites:
+    """Two namespaces with a cable between them, for the time of the `with` block."""
+
+    def __init__(self):
+        if shutil.which("ip") is None:
+            raise Unavailable("network namespaces need the program ip")
+        self.names = {site: f"kwaai-{os.getpid()}-{site}" for site in SITES}
+
+    def __enter__(self):
+        try:
+            for name in self.names.values():
+                run("ip", "netns", "add", name)
+            near, far = self.names.values()
+            run("ip", "-n", near, "link", "add", "cable", "type", "veth", "peer", "name", "cable", "netns", far)
+            for site, ip in SITES.items():
+                run("ip", "-n", self.names[site], "addr", "add", f"{ip}/24", "dev", "cable")
+                run("ip", "-n", self.names[site], "link", "set", "cable", "up")
+                run("ip", "-n", self.names[site], "link", "set", "lo", "up")
+        except Unavailable:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        for name in self.names.values():
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+    def command(self, site, peer):
+        return ["ip", "netns", "exec", self.names[site], *peer.command()]
+
+
+def ask(sites, asker, server, folder):
+    """What `asker` learns about itself from `server`."""
+    process, address = server.listen_at(folder, SITES["far"], sites.command("far", server), "--autonat")
+    with process:
+        flags = ["--listen", "tcp", "--ip", SITES["near"], "--autonat"]
+        return json.loads(asker.dial(folder, address, *flags, command=sites.command("near", asker)))
+
+
+def run_autonat(kwaai, peers, folder, tally):
+    print("AutoNAT v1 and v2, in two network namespaces", flush=True)
+    try:
+        with Sites() as sites:
+            for peer in peers:
+                for asker, server in ((kwaai, kwaai), (kwaai, peer), (peer, kwaai)):
+                    what = f"{asker.name} asks {server.name}"
+                    try:
+                        report = ask(sites, asker, server, folder)
+                    except Failed as failure:
+                        tally.row(what, [str(failure)])
+                        continue
+                    problems = [f"{name}: {why}" for name, why in report["failures"].items()]
+                    for name, wanted in EXPECTED.items():
+                        if report.get(name) != wanted:
+                            problems.append(f"{name}: {report.get(name)} instead of {wanted}")
+                    tally.row(what, problems)
+    except Unavailable as why:
+        tally.skip("autonat", str(why))
