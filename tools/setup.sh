@@ -39,6 +39,8 @@ need_for_run() {
   need libfmt-dev "formatted text"
   need libedit-dev "line editing in a chat"
   need libssl-dev "keys, signatures and encryption"
+  need libminiupnpc-dev "asking routers to forward a port: UPnP"
+  need libnatpmp-dev "the same: NAT-PMP"
   need libprotozero-dev "protobuf messages"
   need ca-certificates "fetching the model over TLS"
   need python3 "fetching the model" command -v python3

@@ -1,5 +1,6 @@
 // kwaai_interop_peer: a node of this project that other libraries' nodes are tested against. Flags
 // and output are those of peers/README.md.
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <filesystem>
@@ -19,6 +20,7 @@
 #include "io/tcp.hpp"
 #include "p2p/host.hpp"
 #include "p2p/protocol/perf.hpp"
+#include "p2p/nat/gateway.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -31,6 +33,8 @@ struct Flags {
     std::string key = "ed25519";
     std::string security;
     bool has_autonat = false;
+    std::string upnp;
+    std::string natpmp;
     DialFlags dial;
 };
 
@@ -50,6 +54,8 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
     app.add_flag("--autonat", flags.has_autonat, "serve it, or ask whether this node is reached");
+    app.add_option("--upnp", flags.upnp, "URL of a router's description: map a port and end");
+    app.add_option("--natpmp", flags.natpmp, "IP of a router: the same");
     app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
 }
 
@@ -93,7 +99,21 @@ io::Task<void> work(io::TaskGroup& group, Node node) {
     if (node.nat != nullptr) group.cancel();
 }
 
+// Maps port 4001 and removes that again.
+Result<> try_gateway(p2p::Gateway& gateway) {
+    constexpr std::uint16_t kPort = 4001;
+    KWAAI_TRY(const p2p::PortMapping mapping, gateway.map(kPort, std::chrono::seconds(600)));
+    gateway.unmap(kPort, mapping);
+    std::printf("MAPPED %s %d %lld\n",
+                mapping.ip.c_str(),
+                mapping.port,
+                static_cast<long long>(mapping.lifetime.count()));
+    return {};
+}
+
 Result<> run(const Flags& flags) {
+    if (!flags.upnp.empty()) return try_gateway(*p2p::make_upnp_gateway(flags.upnp));
+    if (!flags.natpmp.empty()) return try_gateway(*p2p::make_natpmp_gateway(flags.natpmp));
     const auto type = flags.key == "rsa" ? crypto::KeyType::rsa : crypto::KeyType::ed25519;
     KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(type));
     io::Loop loop;

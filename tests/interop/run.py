@@ -14,6 +14,7 @@ import sys
 import tempfile
 
 from delay import DelayedPort
+from gateway_case import run_gateways
 from nat_case import run_autonat
 from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
@@ -209,6 +210,7 @@ def main():
     matrix = [peer for peer in ready if peer.name in only]
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
         run_matrix(kwaai, matrix, folder, tally)
+        run_gateways(kwaai, folder, tally)
         run_autonat(kwaai, [peer for peer in matrix if peer.has_autonat], folder, tally)
         if flags.bench:
             run_bench(kwaai, matrix, folder)
