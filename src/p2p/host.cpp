@@ -306,7 +306,7 @@ void Host::unprotect(const PeerId& peer, std::string_view tag) {
 }
 
 const ResourceUse& Host::resources() const {
-    return state_->resources.system();
+    return state_->resources.total();
 }
 
 void Host::disconnect(const PeerId& peer) {

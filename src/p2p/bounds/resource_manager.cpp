@@ -316,7 +316,7 @@ Result<> ResourceManager::check_dial() const {
     return check(ledger_->system, {.connections_outbound = 1, .descriptors = 1});
 }
 
-const ResourceUse& ResourceManager::system() const {
+const ResourceUse& ResourceManager::total() const {
     return ledger_->system.use;
 }
 

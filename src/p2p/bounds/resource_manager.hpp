@@ -113,7 +113,7 @@ public:
     /// Why no connection can be dialled now, if none can.
     [[nodiscard]] Result<> check_dial() const;
 
-    [[nodiscard]] const ResourceUse& system() const;
+    [[nodiscard]] const ResourceUse& total() const;
     [[nodiscard]] const ResourceUse& pending() const;
     [[nodiscard]] ResourceUse of_peer(const PeerId& peer) const;
     /// Inbound ones.

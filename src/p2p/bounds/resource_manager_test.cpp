@@ -61,7 +61,7 @@ TEST_CASE("each number of connections ends where its limit says, and begins agai
     CHECK(open_all(manager, Direction::outbound).size() == 9);  // dials_max
     CHECK(open_all(manager, Direction::inbound, make_identity(1)).size() == 3);
     CHECK(open_all(manager, Direction::outbound, make_identity(1)).size() == 3);
-    CHECK(manager.system() == ResourceUse());
+    CHECK(manager.total() == ResourceUse());
 
     Scopes held;
     for (unsigned char number = 0; number < 5; ++number)
@@ -178,7 +178,7 @@ TEST_CASE("memory is bounded by connection, by peer, for handshakes and in all")
     CHECK(manager.of_peer(one).memory_bytes == 3000);
     first->release(1900);
     second->release(900);
-    CHECK(manager.system().memory_bytes == 200);
+    CHECK(manager.total().memory_bytes == 200);
     CHECK(second->open_stream(Direction::inbound).has_value());
 }
 
