@@ -156,7 +156,7 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.http = plan.http;
     if (plan.serves_blocks) {
         KWAAI_TRY(node::Identity identity, choose_identity(flags.identity));
-        options.blocks.emplace(std::move(identity), plan.listen, plan.range);
+        options.blocks.emplace(std::move(identity), plan.listen, plan.range, flags.maps_ports);
     }
     return options;
 }
@@ -194,6 +194,9 @@ Action add_serve(CLI::App& verb) {
     verb.add_option("--identity",
                     flags->identity,
                     "File of the node's key, made where it is missing (default: the user's)");
+    verb.add_flag("--map-port",
+                  flags->maps_ports,
+                  "Have the router forward the port of the blocks (NAT-PMP or UPnP)");
     add_swarm_flags(verb, flags->swarm);
     verb.add_option("--http",
                     flags->http,

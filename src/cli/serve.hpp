@@ -18,6 +18,7 @@ struct ServeFlags {
     std::optional<std::string> blocks;  // A:B
     std::vector<std::string> listen;
     std::string identity;
+    bool maps_ports = false;
     std::optional<std::string> http;
 };
 

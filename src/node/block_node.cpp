@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <optional>
 #include <stop_token>
 #include <utility>
 
@@ -18,6 +19,8 @@
 #include "p2p/kad/dht.hpp"
 #include "p2p/nat/address_manager.hpp"
 #include "p2p/nat/autonat.hpp"
+#include "p2p/nat/gateway.hpp"
+#include "p2p/nat/port_mapper.hpp"
 #include "petals/block_server.hpp"
 #include "petals/model_digest.hpp"
 #include "petals/wire.hpp"
@@ -88,6 +91,7 @@ struct BlockNode::Parts {
     io::Task<void> run_host(io::TaskGroup& group);
     io::Task<void> join(std::function<void(const std::string&)> on_note);
     [[nodiscard]] Result<> offer();
+    void map_ports();
 
     io::Loop& loop;
     Identity identity;
@@ -101,6 +105,8 @@ struct BlockNode::Parts {
     hivemind::RpcServer rpc;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
+    std::unique_ptr<io::WorkerThreads> routers;  // its end waits for the removal of mappings
+    std::optional<p2p::PortMapper> mapper;
     std::unique_ptr<engine::BlockEngine> engine;
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
@@ -131,6 +137,7 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::Autonat::run, std::ref(parts.autonat));
+    if (parts.mapper) group.spawn(&p2p::PortMapper::run, std::ref(*parts.mapper));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
     if (!parts.options.bootstrap.empty())
@@ -155,6 +162,14 @@ io::Task<void> BlockNode::Parts::join(std::function<void(const std::string&)> on
         }
         co_await loop.clock().sleep_for(pause);
     }
+}
+
+void BlockNode::Parts::map_ports() {
+    routers = std::make_unique<io::WorkerThreads>(1);
+    std::vector<std::shared_ptr<p2p::Gateway>> gateways{p2p::make_natpmp_gateway(),
+                                                        p2p::make_upnp_gateway()};
+    mapper.emplace(
+        host, loop.clock(), addresses, *routers, std::move(gateways), p2p::PortMapperOptions());
 }
 
 Result<> BlockNode::Parts::offer() {
@@ -182,6 +197,7 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
         parts->options.range.value_or(inference::BlockRange{0, model.config.block_count});
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
+    if (parts->options.maps_ports) parts->map_ports();
     parts->rpc.handle_unary(petals::kInfoMethod, tell_loading);
     return std::unique_ptr<BlockNode>(new BlockNode(std::move(parts)));
 }

@@ -28,6 +28,7 @@ struct BlockNodeOptions {
     std::shared_ptr<engine::ComputePool> pool;  // shared with others; empty: one of its own
     unsigned threads = 0;                       // of its own pool; 0 = the cores we may use
     engine::ProgressHandler on_progress;        // of loading
+    bool maps_ports = false;                    // asks the router to forward where it listens
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model

@@ -105,7 +105,8 @@ Result<> Node::Parts::open_ports() {
                                 .rows = options.rows,
                                 .pool = pool,
                                 .threads = 0,
-                                .on_progress = options.engine.on_progress};
+                                .on_progress = options.engine.on_progress,
+                                .maps_ports = options.blocks->maps_ports};
         KWAAI_TRY(blocks, BlockNode::listen(loop, options.blocks->identity, std::move(wanted)));
     }
     if (options.http) {

@@ -24,6 +24,7 @@ struct ServeBlocks {
     Identity identity;
     std::vector<p2p::Multiaddr> listen;          // at least one
     std::optional<inference::BlockRange> range;  // empty: all
+    bool maps_ports = false;                     // asks the router to
 };
 
 /// All that can be set. What answers over HTTP: with `blocks`, `peers` or `finds_servers`, a swarm
