@@ -156,7 +156,8 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.http = plan.http;
     if (plan.serves_blocks) {
         KWAAI_TRY(node::Identity identity, choose_identity(flags.identity));
-        options.blocks.emplace(std::move(identity), plan.listen, plan.range, flags.maps_ports);
+        options.blocks.emplace(
+            std::move(identity), plan.listen, plan.range, flags.maps_ports, flags.finds_neighbours);
     }
     return options;
 }
@@ -197,6 +198,9 @@ Action add_serve(CLI::App& verb) {
     verb.add_flag("--map-port",
                   flags->maps_ports,
                   "Have the router forward the port of the blocks (NAT-PMP or UPnP)");
+    verb.add_flag("--mdns",
+                  flags->finds_neighbours,
+                  "Find the nodes of the local network, and be found there (multicast DNS)");
     add_swarm_flags(verb, flags->swarm);
     verb.add_option("--http",
                     flags->http,

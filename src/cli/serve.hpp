@@ -19,6 +19,7 @@ struct ServeFlags {
     std::vector<std::string> listen;
     std::string identity;
     bool maps_ports = false;
+    bool finds_neighbours = false;
     std::optional<std::string> http;
 };
 

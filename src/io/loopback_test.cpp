@@ -9,7 +9,9 @@
 
 #include <doctest/doctest.h>
 
+#include "io/datagram.hpp"
 #include "io/event.hpp"
+#include "io/interfaces.hpp"
 #include "io/loop.hpp"
 #include "io/offload.hpp"
 #include "io/signals.hpp"
@@ -172,6 +174,38 @@ TEST_CASE("loopback: a read that is cancelled for lack of time loses no byte") {
     const auto listener = io::listen_tcp(loop, kLoopback);
     REQUIRE(listener.has_value());
     loop.run(io::with_group(body, std::ref(loop), std::ref(**listener)));
+}
+
+// Two members on this machine's first interface that takes multicast.
+Task<void> hear_each_other(Loop& loop) {
+    const std::vector<std::string> interfaces = io::interface_addresses(io::IpFamily::v4);
+    const io::Address group{.host = "239.255.71.3", .port = 45353};  // of this site alone
+    auto one = io::open_multicast(loop, group, interfaces);
+    auto other = io::open_multicast(loop, group, interfaces);
+    if (!one || !other) {
+        MESSAGE("skipped: this machine has no multicast");
+        co_return;
+    }
+    (*one)->send(as_bytes("here"));
+    auto receiving = (*other)->receive();
+    const auto heard =
+        co_await io::with_timeout(loop.clock(), std::chrono::seconds(10), std::move(receiving));
+    REQUIRE(heard.has_value());
+    CHECK(as_text(heard->bytes) == "here");
+    CHECK(heard->from.port == 45353);
+    (*other)->close();
+    const auto closed = co_await (*other)->receive();
+    REQUIRE_FALSE(closed.has_value());
+}
+
+TEST_CASE("loopback: members of a multicast group hear each other") {
+    Loop loop;
+    loop.run(hear_each_other(loop));
+    const auto named = io::open_multicast(loop, {.host = "no address", .port = 1}, {"127.0.0.1"});
+    CHECK_FALSE(named.has_value());
+    const auto nowhere = io::open_multicast(loop, {.host = "239.255.71.3", .port = 45353}, {});
+    REQUIRE_FALSE(nowhere.has_value());
+    CHECK(nowhere.error().code == Errc::unavailable);
 }
 
 TEST_CASE("threads: posts of other threads run on the loop's thread, in the order of each thread") {

@@ -9,12 +9,15 @@
 #include "base/check.hpp"
 #include "engine/block_engine.hpp"
 #include "hivemind/rpc_server.hpp"
+#include "io/datagram.hpp"
+#include "io/interfaces.hpp"
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
 #include "node/dialable.hpp"
 #include "node/directories.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/discovery/discovery.hpp"
+#include "p2p/discovery/mdns.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/nat/address_manager.hpp"
@@ -92,6 +95,8 @@ struct BlockNode::Parts {
     io::Task<void> join(std::function<void(const std::string&)> on_note);
     [[nodiscard]] Result<> offer();
     void map_ports();
+    [[nodiscard]] Result<> find_neighbours();
+    io::Task<void> meet(std::vector<p2p::Multiaddr> found);
 
     io::Loop& loop;
     Identity identity;
@@ -107,6 +112,8 @@ struct BlockNode::Parts {
     p2p::Discovery discovery;
     std::unique_ptr<io::WorkerThreads> routers;  // its end waits for the removal of mappings
     std::optional<p2p::PortMapper> mapper;
+    std::optional<p2p::Mdns> mdns;
+    io::TaskGroup* attending = nullptr;  // of attend(), while it runs
     std::unique_ptr<engine::BlockEngine> engine;
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
@@ -137,6 +144,8 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::Autonat::run, std::ref(parts.autonat));
+    parts.attending = &group;
+    if (parts.mdns) group.spawn(&p2p::Mdns::run, std::ref(*parts.mdns));
     if (parts.mapper) group.spawn(&p2p::PortMapper::run, std::ref(*parts.mapper));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
@@ -162,6 +171,28 @@ io::Task<void> BlockNode::Parts::join(std::function<void(const std::string&)> on
         }
         co_await loop.clock().sleep_for(pause);
     }
+}
+
+// Whoever is found is asked for the others of its network.
+io::Task<void> BlockNode::Parts::meet(std::vector<p2p::Multiaddr> found) {
+    const auto joined = co_await dht.bootstrap(std::move(found));
+    static_cast<void>(joined);  // it may speak another protocol, or be gone
+}
+
+Result<> BlockNode::Parts::find_neighbours() {
+    KWAAI_TRY(auto socket,
+              io::open_multicast(loop,
+                                 {.host = p2p::kMdnsGroup, .port = p2p::kMdnsPort},
+                                 io::interface_addresses(io::IpFamily::v4)));
+    const auto on_found = [this](const p2p::PeerId& /*peer*/,
+                                 const std::vector<p2p::Multiaddr>& found) {
+        attending->spawn(&Parts::meet, std::ref(*this), found);
+    };
+    mdns.emplace(host,
+                 loop.clock(),
+                 std::move(socket),
+                 p2p::MdnsOptions{.limits = {}, .random = {}, .on_found = on_found});
+    return {};
 }
 
 void BlockNode::Parts::map_ports() {
@@ -198,6 +229,7 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
     if (parts->options.maps_ports) parts->map_ports();
+    if (parts->options.finds_neighbours) KWAAI_CHECKED(parts->find_neighbours());
     parts->rpc.handle_unary(petals::kInfoMethod, tell_loading);
     return std::unique_ptr<BlockNode>(new BlockNode(std::move(parts)));
 }

@@ -29,6 +29,7 @@ struct BlockNodeOptions {
     unsigned threads = 0;                       // of its own pool; 0 = the cores we may use
     engine::ProgressHandler on_progress;        // of loading
     bool maps_ports = false;                    // asks the router to forward where it listens
+    bool finds_neighbours = false;              // joins those of the local network (mDNS)
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model
@@ -37,7 +38,7 @@ class BlockNode {
 public:
     /// Looks at the model's header and listens; the blocks are loaded by load(), so that this is
     /// quick. Errors of open_model_files and Host::listen; `Errc::invalid_argument` for blocks that
-    /// the model has not.
+    /// the model has not; of io::open_multicast where it finds neighbours.
     static Result<std::unique_ptr<BlockNode>> listen(io::Loop& loop,
                                                      Identity identity,
                                                      BlockNodeOptions options);

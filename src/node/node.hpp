@@ -25,6 +25,7 @@ struct ServeBlocks {
     std::vector<p2p::Multiaddr> listen;          // at least one
     std::optional<inference::BlockRange> range;  // empty: all
     bool maps_ports = false;                     // asks the router to
+    bool finds_neighbours = false;               // by mDNS
 };
 
 /// All that can be set. What answers over HTTP: with `blocks`, `peers` or `finds_servers`, a swarm

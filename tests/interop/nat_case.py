@@ -1,7 +1,8 @@
-"""AutoNAT between nodes in two network namespaces with public addresses: peers dial nobody back on loopback."""
+"""AutoNAT and mDNS between nodes in two network namespaces with public addresses: peers dial nobody back on loopback."""
 
 import json
 import os
+import re
 import shutil
 import subprocess
 
@@ -9,6 +10,7 @@ from peers import Unavailable
 from processes import Failed
 
 SITES = {"near": "5.6.7.8", "far": "5.6.7.9"}  # nobody's: they exist inside the namespaces alone
+MDNS_S = 30
 EXPECTED = {
     "autonat_v1": "reachable",
     "autonat_v2": "reachable",
@@ -60,6 +62,31 @@ def ask(sites, asker, server, folder):
     with process:
         flags = ["--listen", "tcp", "--ip", SITES["near"], "--autonat"]
         return json.loads(asker.dial(folder, address, *flags, command=sites.command("near", asker)))
+
+
+def find_each_other(sites, one, other, folder):
+    """Both listen and say FOUND with the other's address."""
+    first, first_address = one.listen_at(folder, SITES["far"], sites.command("far", one), "--mdns")
+    with first:
+        second, second_address = other.listen_at(folder, SITES["near"], sites.command("near", other), "--mdns", role="beside")
+        with second:
+            second.wait_for_line("FOUND " + re.escape(first_address), MDNS_S)
+            first.wait_for_line("FOUND " + re.escape(second_address), MDNS_S)
+
+
+def run_mdns(kwaai, peers, folder, tally):
+    print("mDNS, in two network namespaces", flush=True)
+    try:
+        with Sites() as sites:
+            for one, other in ((kwaai, kwaai), *((kwaai, peer) for peer in peers), *((peer, kwaai) for peer in peers)):
+                what = f"{one.name}, then {other.name}: they find each other"
+                try:
+                    find_each_other(sites, one, other, folder)
+                    tally.row(what, [])
+                except Failed as failure:
+                    tally.row(what, [str(failure)])
+    except Unavailable as why:
+        tally.skip("mdns", str(why))
 
 
 def run_autonat(kwaai, peers, folder, tally):

@@ -14,10 +14,13 @@
 #include "interop/peer_dialler.hpp"
 #include "interop/peer_nat.hpp"
 #include "interop/peer_services.hpp"
+#include "io/datagram.hpp"
+#include "io/interfaces.hpp"
 #include "io/loop.hpp"
 #include "io/signals.hpp"
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
+#include "p2p/discovery/mdns.hpp"
 #include "p2p/host.hpp"
 #include "p2p/protocol/perf.hpp"
 #include "p2p/nat/gateway.hpp"
@@ -33,6 +36,7 @@ struct Flags {
     std::string key = "ed25519";
     std::string security;
     bool has_autonat = false;
+    bool has_mdns = false;
     std::string upnp;
     std::string natpmp;
     DialFlags dial;
@@ -54,6 +58,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
     app.add_flag("--autonat", flags.has_autonat, "serve it, or ask whether this node is reached");
+    app.add_flag("--mdns", flags.has_mdns, "a listener finds and is found on the local network");
     app.add_option("--upnp", flags.upnp, "URL of a router's description: map a port and end");
     app.add_option("--natpmp", flags.natpmp, "IP of a router: the same");
     app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
@@ -74,12 +79,14 @@ void tell_addresses(const p2p::Host& host, const std::string& file) {
 struct Node {
     io::Loop& loop;
     p2p::Host& host;
-    NatNode* nat;  // where it is wanted
+    NatNode* nat;     // where it is wanted
+    p2p::Mdns* mdns;  // the same
     const Flags& flags;
 };
 
 io::Task<void> work(io::TaskGroup& group, Node node) {
     group.spawn(&p2p::Host::run, std::ref(node.host));
+    if (node.mdns != nullptr) group.spawn(&p2p::Mdns::run, std::ref(*node.mdns));
     if (node.nat != nullptr) group.spawn(&NatNode::run, std::ref(*node.nat));
     if (node.flags.dial.address.empty()) {
         tell_addresses(node.host, node.flags.address_file);
@@ -96,7 +103,13 @@ io::Task<void> work(io::TaskGroup& group, Node node) {
         std::fflush(stdout);
     }
     node.host.close();
-    if (node.nat != nullptr) group.cancel();
+    if (node.nat != nullptr || node.mdns != nullptr) group.cancel();
+}
+
+void tell_found(const p2p::PeerId& /*peer*/, const std::vector<p2p::Multiaddr>& addresses) {
+    for (const p2p::Multiaddr& address : addresses)
+        std::printf("FOUND %s\n", address.to_text().c_str());
+    std::fflush(stdout);
 }
 
 // Maps port 4001 and removes that again.
@@ -138,7 +151,19 @@ Result<> run(const Flags& flags) {
                   crypto::PrivateKey::generate(crypto::KeyType::ed25519));
         nat = std::make_unique<NatNode>(network, loop.clock(), host, std::move(second));
     }
-    loop.run(io::with_group(work, Node{loop, host, nat.get(), flags}));
+    std::unique_ptr<p2p::Mdns> mdns;
+    if (flags.has_mdns) {
+        KWAAI_TRY(auto socket,
+                  io::open_multicast(loop,
+                                     {.host = p2p::kMdnsGroup, .port = p2p::kMdnsPort},
+                                     io::interface_addresses(io::IpFamily::v4)));
+        mdns = std::make_unique<p2p::Mdns>(
+            host,
+            loop.clock(),
+            std::move(socket),
+            p2p::MdnsOptions{.limits = {}, .random = {}, .on_found = tell_found});
+    }
+    loop.run(io::with_group(work, Node{loop, host, nat.get(), mdns.get(), flags}));
     return {};
 }
 

@@ -42,7 +42,7 @@ class Peer:
     transports = ("tcp", "ws")
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
-    has_autonat = False  # and --ip
+    has_autonat = False  # and --ip, and --mdns
     agent = None  # what identify calls it
 
     def prepare(self, cache):
@@ -83,12 +83,12 @@ class Peer:
         lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
         return process, [line for line in lines if ("/ws/" in line) == (transport == "ws")][0]
 
-    def listen_at(self, folder, ip, command, *more):
+    def listen_at(self, folder, ip, command, *more, role="listens"):
         """A running listener over TCP at this IP, started as `command` says, and its address."""
-        addresses = pathlib.Path(folder) / f"{self.name}.addresses"
+        addresses = pathlib.Path(folder) / f"{self.name}-{role}.addresses"
         addresses.unlink(missing_ok=True)
         flags = ["--listen", "tcp", "--ip", ip, "--addrfile", str(addresses), *more]
-        process = self.start(folder, "listens", *flags, command=command)
+        process = self.start(folder, role, *flags, command=command)
         try:
             process.wait_for(addresses.exists, START_S, "address")
         except BaseException:

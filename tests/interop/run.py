@@ -15,7 +15,7 @@ import tempfile
 
 from delay import DelayedPort
 from gateway_case import run_gateways
-from nat_case import run_autonat
+from nat_case import run_autonat, run_mdns
 from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
@@ -211,7 +211,9 @@ def main():
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
         run_matrix(kwaai, matrix, folder, tally)
         run_gateways(kwaai, folder, tally)
-        run_autonat(kwaai, [peer for peer in matrix if peer.has_autonat], folder, tally)
+        in_namespaces = [peer for peer in matrix if peer.has_autonat]
+        run_autonat(kwaai, in_namespaces, folder, tally)
+        run_mdns(kwaai, in_namespaces, folder, tally)
         if flags.bench:
             run_bench(kwaai, matrix, folder)
             run_round_trips(kwaai, matrix, folder)

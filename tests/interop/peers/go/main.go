@@ -365,6 +365,7 @@ func main() {
 	firstBytes := flag.Int("first-bytes", 0, "new connections, timed to the first byte of an answer")
 	perfMib := flag.Uint64("perf-mib", 0, "one way, then the other")
 	autonat := flag.Bool("autonat", false, "serve it, or ask whether this node is reached")
+	mdns := flag.Bool("mdns", false, "a listener finds and is found on the local network")
 	flag.Parse()
 
 	identity, err := newIdentity(*key)
@@ -396,6 +397,9 @@ func main() {
 	h.SetStreamHandler(resetProtocol, serveReset)
 	h.SetStreamHandler(perfProtocol, servePerf)
 
+	if *mdns {
+		check(startMdns(h), "starting mDNS")
+	}
 	if *dial == "" {
 		var lines strings.Builder
 		for _, address := range h.Addrs() {
