@@ -229,7 +229,9 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
     if (parts->options.maps_ports) parts->map_ports();
-    if (parts->options.finds_neighbours) KWAAI_CHECKED(parts->find_neighbours());
+    if (parts->options.finds_neighbours) {
+        KWAAI_CHECKED(parts->find_neighbours());
+    }
     parts->rpc.handle_unary(petals::kInfoMethod, tell_loading);
     return std::unique_ptr<BlockNode>(new BlockNode(std::move(parts)));
 }

@@ -110,7 +110,9 @@ Result<> read_record(Reader& reader, DnsMessage& message) {
             return fail(Errc::malformed, "dns: a name longer than its record");
     } else {
         KWAAI_TRY(const Bytes data, reader.bytes(size));
-        if (record.type == kDnsTxt) KWAAI_CHECKED(read_texts(data, record.texts));
+        if (record.type == kDnsTxt) {
+            KWAAI_CHECKED(read_texts(data, record.texts));
+        }
     }
     const bool is_wanted = record.type == kDnsPtr || record.type == kDnsTxt;
     if (is_wanted && (record_class & ~kCacheFlush) == kClassIn &&
