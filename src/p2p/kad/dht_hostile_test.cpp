@@ -100,6 +100,46 @@ TEST_CASE("a server tells nobody about itself, and where a wanted peer is first"
     });
 }
 
+// As js-libp2p does: answers, but resets the stream whose sender ended it after the last message.
+io::Task<void> answer_and_reset(std::unique_ptr<Stream> stream) {
+    const auto asked = co_await read_length_prefixed(*stream, 64 << 10);
+    if (!asked || !*asked) co_return;
+    const auto request = decode_message(**asked, {});
+    if (!request || request->type == MessageType::add_provider) {
+        stream->reset(ResetCode::none);
+        co_return;
+    }
+    const codec::Buffer framed =
+        encode_message({.type = request->type, .key = request->key}, DhtLimits());
+    const Bytes bytes(framed);
+    const Result<> written = co_await stream->write(bytes);
+    if (written) stream->close();
+}
+
+TEST_CASE("a peer that resets the stream of ADD_PROVIDER was told, and stays in the table") {
+    const auto options = [](std::size_t index) {
+        DhtOptions chosen = make_dht_options();
+        if (index == 1) chosen.mode = Mode::client;
+        return chosen;
+    };
+    run_dhts(2, options, [](DhtWorld& world) -> io::Task<void> {
+        world.hosts().host(1).handle(kKadProtocol, answer_and_reset);
+        const std::vector<Multiaddr> it{world.hosts().address(1)};
+        const auto joined = co_await world.dht(0).bootstrap(it);
+        REQUIRE(joined.has_value());
+        for (int i = 0; i < 3; ++i) {
+            const auto told = co_await world.dht(0).provide(provider_key("a key"));
+            REQUIRE(told.has_value());
+            CHECK(*told == 1);
+        }
+        CHECK(world.dht(0).peer_count() == 1);
+        world.hosts().network().freeze(HostWorld::ip(1));
+        const auto nobody = co_await world.dht(0).provide(provider_key("a key"));
+        CHECK_FALSE(nobody.has_value());
+        world.hosts().network().thaw(HostWorld::ip(1));
+    });
+}
+
 io::Task<void> be_silent(std::unique_ptr<Stream> stream) {
     std::array<std::byte, 1024> buffer{};
     while (true) {

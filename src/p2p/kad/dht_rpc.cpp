@@ -72,10 +72,13 @@ io::Task<Result<>> Dht::State::deliver(Stream& stream, Message message) {
     const Bytes bytes(framed);
     KWAAI_CO_CHECKED(co_await stream.write(bytes));
     KWAAI_CO_CHECKED(co_await stream.shutdown_write());
-    // The end of its direction says that the peer has read ours to the end.
+    // The end of its direction says that the peer has read ours. So does a reset, which js-libp2p
+    // sends when the end comes after it has taken the message; nothing tells this from a refusal.
     std::array<std::byte, 1> rest{};
     const auto count = co_await stream.read_some(rest);
-    if (!count) co_return std::unexpected<Error>(count.error());
+    const bool is_reset = !count && count.error().code == Errc::closed;
+    if (!count && !(is_reset && host.is_connected(stream.remote_peer())))
+        co_return std::unexpected<Error>(count.error());
     stream.close();
     co_return Result<>();
 }

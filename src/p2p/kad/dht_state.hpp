@@ -56,7 +56,7 @@ struct Dht::State {
     /// Sends a request and waits for its reply, as long as the peer's earlier ones suggest or as
     /// long as is ever done. Tells the timings and the table how it went.
     io::Task<Result<Reply>> ask(PeerId peer, Message request, Patience patience);
-    /// Sends what has no reply, and waits until the peer has read it.
+    /// Sends what has no reply, and waits until the peer has read it, which is all that it shows.
     io::Task<Result<>> tell(PeerId peer, Message message);
     io::Task<Result<Reply>> exchange(Stream& stream, Message request);
     io::Task<Result<>> deliver(Stream& stream, Message message);
