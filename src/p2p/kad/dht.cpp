@@ -67,20 +67,40 @@ bool speaks_hivemind(const PeerInfo& info) {
     return std::ranges::find(info.protocols, kHivemindProtocol) != info.protocols.end();
 }
 
-Dht::State::State(Host& its_host, io::Clock& its_clock, DhtOptions its_options)
+Dht::State::State(DhtNetwork& its_host, io::Clock& its_clock, DhtOptions its_options)
     : host(its_host),
       clock(its_clock),
       options(std::move(its_options)),
       table(its_host.id(), options.limits),
       timings(options.limits),
+      known_peers(options.limits),
       records(its_host.id(), options.limits),
       providers(its_host.id(), options.limits),
       random(options.seed) {
     if (!options.admits && options.protocol == kPublicKadProtocol) options.admits = speaks_hivemind;
 }
 
-Dht::Dht(Host& host, io::Clock& clock, DhtOptions options)
-    : state_(std::make_shared<State>(host, clock, std::move(options))) {
+namespace {
+
+// A state and the network that it refers to.
+struct Owning {
+    Owning(Host& host, io::Clock& clock, DhtOptions options)
+        : network(host), state(network, clock, std::move(options)) {}
+
+    HostNetwork network;
+    Dht::State state;
+};
+
+}  // namespace
+
+Dht::Dht(Host& host, io::Clock& clock, DhtOptions options) {
+    const auto owning = std::make_shared<Owning>(host, clock, std::move(options));
+    state_ = std::shared_ptr<State>(owning, &owning->state);
+    set_mode(state_->options.mode);
+}
+
+Dht::Dht(DhtNetwork& network, io::Clock& clock, DhtOptions options)
+    : state_(std::make_shared<State>(network, clock, std::move(options))) {
     set_mode(state_->options.mode);
 }
 
@@ -134,6 +154,17 @@ io::Task<Result<std::size_t>> Dht::bootstrap(std::vector<Multiaddr> addresses) {
         co_await state.check(std::move(candidate));
     }
     co_return state.table.size();
+}
+
+io::Task<Result<std::size_t>> Dht::rejoin() {
+    std::vector<Multiaddr> addresses;
+    for (const KnownPeer& known :
+         state_->known_peers.latest(state_->options.limits.rejoin_peers_max))
+        for (const Multiaddr& address : known.addresses)
+            addresses.push_back(address.with_peer(known.peer));
+    if (addresses.empty()) co_return fail(Errc::unavailable, "no peer of the past is known");
+    auto count = co_await bootstrap(std::move(addresses));
+    co_return count;
 }
 
 io::Task<Result<std::vector<PeerAddresses>>> Dht::find_closest(codec::Buffer key) {

@@ -12,6 +12,7 @@
 #include "io/task.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht_limits.hpp"
+#include "p2p/kad/dht_network.hpp"
 #include "p2p/kad/kad_key.hpp"
 #include "p2p/kad/validator.hpp"
 #include "p2p/multiaddr.hpp"
@@ -39,6 +40,13 @@ enum class Mode : std::uint8_t {
 /// Whether a peer shows a protocol of Hivemind.
 [[nodiscard]] bool speaks_hivemind(const PeerInfo& info);
 
+/// How a lookup went.
+struct LookupReport {
+    unsigned hops = 0;         // requests, one after the other, that led to the nearest answer
+    std::size_t requests = 0;  // of all
+    io::Duration took{};
+};
+
 struct DhtOptions {
     std::string protocol = kKadProtocol;
     Mode mode = Mode::client;
@@ -51,6 +59,8 @@ struct DhtOptions {
     /// Where others can dial this node, without /p2p; told with what it provides. Where empty:
     /// where the host listens, but not 0.0.0.0 and ::.
     std::function<std::vector<Multiaddr>()> own_addresses;
+    /// Told at the end of each lookup, those that keep the table included; for measurements.
+    std::function<void(const LookupReport&)> on_lookup;
     /// Of the points that are looked up to refresh buckets.
     std::uint64_t seed = 1;
 };
@@ -68,6 +78,8 @@ public:
     /// `host` and `clock` outlive it, and the host's run() has ended before them. In server mode
     /// the protocol is handled from here on.
     Dht(Host& host, io::Clock& clock, DhtOptions options);
+    /// Over another network, of which the same is true.
+    Dht(DhtNetwork& network, io::Clock& clock, DhtOptions options);
     Dht(const Dht&) = delete;
     Dht& operator=(const Dht&) = delete;
     ~Dht();
@@ -80,6 +92,10 @@ public:
     /// looks itself up. How many peers the routing table holds then; `unavailable`, with each
     /// failure, where that is none.
     io::Task<Result<std::size_t>> bootstrap(std::vector<Multiaddr> addresses);
+
+    /// bootstrap() from peers that answered in the past, the last `rejoin_peers_max` of them.
+    /// `unavailable` where none is known or none answers.
+    io::Task<Result<std::size_t>> rejoin();
 
     /// The at most `bucket_size` peers nearest to `key`, nearest first, without this node and those
     /// that failed.

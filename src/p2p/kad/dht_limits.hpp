@@ -18,6 +18,11 @@ struct DhtLimits {
     std::chrono::minutes probe_after{30};         // a peer in the table that said nothing so long
     unsigned refresh_prefix_max = 10;             // buckets beyond are refreshed by the self lookup
 
+    // Peers that answered once
+    std::size_t known_peers_max = 256;
+    std::size_t known_peers_tried = 4;  // of those outside of the table, each refresh
+    std::size_t rejoin_peers_max = 16;  // tried at a time by who knows nobody else
+
     // Lookups
     std::size_t parallel = 10;         // alpha
     std::size_t closest_answered = 3;  // beta: a lookup ends when these have answered

@@ -43,10 +43,15 @@ io::Task<Result<>> Dht::State::run_lookup(Lookup& lookup) {
     if (table.size() == 0)
         co_return fail(Errc::unavailable,
                        "no peer of " + options.protocol + " is known: bootstrap first");
+    const io::TimePoint begin = clock.now();
     auto driving = io::with_group(drive_in, std::ref(*this), std::ref(lookup));
     const bool is_over =
         co_await io::finishes_within(clock, options.limits.lookup_timeout, std::move(driving));
     static_cast<void>(is_over);  // what has been found by then is the result
+    if (options.on_lookup)
+        options.on_lookup({.hops = lookup.state.hops(),
+                           .requests = lookup.state.query_count(),
+                           .took = clock.now() - begin});
     if (lookup.state.answerers().empty() && !lookup.state.is_stopped())
         co_return fail(Errc::unavailable,
                        "none of " + std::to_string(lookup.state.query_count()) + " peers of " +

@@ -15,7 +15,7 @@ constexpr unsigned kTriesMax = 1 << 14;  // of random keys, until one has the pr
 }  // namespace
 
 void Dht::State::offer(const PeerId& peer, bool has_answered) {
-    if (table.contains(peer) || checking.contains(peer)) return;
+    if (table.contains(peer) || checking.contains(peer) || !table.has_place_for(peer, {})) return;
     for (Candidate& waiting : candidates) {
         if (waiting.peer != peer) continue;
         waiting.has_answered |= has_answered;
@@ -35,15 +35,19 @@ io::Task<void> Dht::State::check(Candidate candidate) {
     const std::vector<std::string>& spoken = info->protocols;
     if (std::ranges::find(spoken, options.protocol) == spoken.end()) co_return;
     if (options.admits && !options.admits(*info)) co_return;
+    // Where the connection leads, not where the peer says that it is.
+    std::vector<Multiaddr> addresses;
+    if (info->connected) addresses.push_back(*info->connected);
+    // Two peers without a place for each other would ask each other without end, since whoever is
+    // asked looks at the asker.
+    if (!table.contains(peer) && !table.has_place_for(peer, addresses)) co_return;
     if (!candidate.has_answered) {
         Message request{.type = MessageType::find_node, .key = codec::to_buffer(host.id().bytes())};
         const auto reply = co_await ask(peer, std::move(request), Patience::usual);
         if (!reply) co_return;
     }
-    // Where the connection leads, not where the peer says that it is.
-    std::vector<Multiaddr> addresses;
-    if (info->connected) addresses.push_back(*info->connected);
     table.add(peer, addresses, clock.now());
+    if (table.contains(peer)) known_peers.answered(peer, host.known_addresses(peer), clock.now());
     protect_neighbours();
 }
 
@@ -84,7 +88,35 @@ std::optional<codec::Buffer> Dht::State::key_of_prefix(unsigned prefix) {
     return std::nullopt;
 }
 
+void Dht::State::note_known() {
+    const std::vector<PeerId> silent = table.silent(clock.now());
+    for (const PeerId& peer : table.peers())
+        if (std::ranges::find(silent, peer) == silent.end())
+            known_peers.answered(peer, host.known_addresses(peer), clock.now());
+}
+
+// Some of those that left the table may be there again, or only now: so do the halves of a network
+// that fell apart find each other.
+io::Task<void> Dht::State::try_known() {
+    std::vector<KnownPeer> others = known_peers.latest(options.limits.known_peers_max);
+    std::erase_if(others, [this](const KnownPeer& one) { return table.contains(one.peer); });
+    std::vector<PeerId> chosen;
+    while (!others.empty() && chosen.size() < options.limits.known_peers_tried) {
+        const auto index = static_cast<std::ptrdiff_t>(random.next() % others.size());
+        for (const Multiaddr& address : others[static_cast<std::size_t>(index)].addresses)
+            host.add_address(others[static_cast<std::size_t>(index)].peer, address);
+        chosen.push_back(others[static_cast<std::size_t>(index)].peer);
+        others.erase(others.begin() + index);
+    }
+    Spread tries{
+        .message = {.type = MessageType::find_node, .key = codec::to_buffer(host.id().bytes())},
+        .peers = std::move(chosen)};
+    co_await spread(tries);
+}
+
 io::Task<void> Dht::State::refresh() {
+    note_known();
+    co_await try_known();
     const std::vector<PeerId> silent = table.silent(clock.now());
     Spread probes{
         .message = {.type = MessageType::find_node, .key = codec::to_buffer(host.id().bytes())},

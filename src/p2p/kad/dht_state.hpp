@@ -15,6 +15,7 @@
 #include "io/task_group.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/kad/kad_wire.hpp"
+#include "p2p/kad/known_peers.hpp"
 #include "p2p/kad/lookup_state.hpp"
 #include "p2p/kad/peer_timings.hpp"
 #include "p2p/kad/record_store.hpp"
@@ -48,7 +49,7 @@ struct Spread {
 };
 
 struct Dht::State {
-    State(Host& its_host, io::Clock& its_clock, DhtOptions its_options);
+    State(DhtNetwork& its_host, io::Clock& its_clock, DhtOptions its_options);
 
     // dht_rpc.cpp
     enum class Patience : std::uint8_t { usual, longest };
@@ -105,15 +106,18 @@ struct Dht::State {
     io::Task<void> check_candidates();
     io::Task<void> keep_fresh();
     io::Task<void> refresh();
+    void note_known();
+    io::Task<void> try_known();
     io::Task<void> publish_again();
     io::Task<void> forget_expired();
     [[nodiscard]] std::optional<codec::Buffer> key_of_prefix(unsigned prefix);
 
-    Host& host;
+    DhtNetwork& host;
     io::Clock& clock;
     DhtOptions options;
     RoutingTable table;
     PeerTimings timings;
+    KnownPeers known_peers;
     RecordStore records;
     ProviderStore providers;
     std::map<codec::Buffer, codec::Buffer> published;

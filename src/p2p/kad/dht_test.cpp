@@ -218,6 +218,22 @@ TEST_CASE("without a peer, or with keys and values that nobody takes, the error 
     });
 }
 
+TEST_CASE("peers that have no place for each other leave each other alone") {
+    const auto options = [](std::size_t) {
+        DhtOptions chosen = make_dht_options();
+        chosen.limits.bucket_size = 1;
+        return chosen;
+    };
+    run_dhts(12, options, [](DhtWorld& world) -> io::Task<void> {
+        co_await world.join();
+        co_await world.hosts().clock().sleep_for(1min);
+        const std::uint64_t before = world.hosts().network().delivery_count();
+        co_await world.hosts().clock().sleep_for(1min);
+        // Keep-alives of at most 66 connections, at both ends.
+        CHECK(world.hosts().network().delivery_count() - before < 66 * 2 * 2 * 10);
+    });
+}
+
 TEST_CASE("values and providers are published again after a while") {
     const auto options = [](std::size_t) {
         DhtOptions chosen = make_dht_options();

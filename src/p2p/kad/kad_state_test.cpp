@@ -7,6 +7,7 @@
 #include "codec/multihash.hpp"
 #include "p2p/host_world_test.hpp"
 #include "p2p/kad/address_scope.hpp"
+#include "p2p/kad/known_peers.hpp"
 #include "p2p/kad/lookup_state.hpp"
 #include "p2p/kad/peer_timings.hpp"
 #include "p2p/kad/record_store.hpp"
@@ -95,6 +96,45 @@ TEST_CASE("few peers of one public network enter a table, and as many as come of
     for (std::uint64_t number = 100; number < 110; ++number)
         CHECK(table.add(make_peer(number), at("10.0.0." + std::to_string(number)), kStart) ==
               RoutingTable::Outcome::added);
+}
+
+TEST_CASE("a table has a place for whom it takes in, and for nobody in a full bucket or network") {
+    DhtLimits limits;
+    limits.bucket_size = 2;
+    RoutingTable table(make_peer(0), limits);
+    std::size_t refused = 0;
+    for (std::uint64_t i = 0; i < 200; ++i) {
+        const bool has_place = table.has_place_for(make_peer(i), {});
+        const auto outcome = table.add(make_peer(i), {}, kStart);
+        if (outcome == RoutingTable::Outcome::added) CHECK(has_place);
+        refused += has_place ? 0 : 1;
+    }
+    CHECK(refused > 150);
+    RoutingTable crowded(make_peer(0), {});
+    for (std::uint64_t i = 1; i < 50; ++i)
+        static_cast<void>(crowded.add(make_peer(i), at("8.8.4.4"), kStart));
+    CHECK(crowded.size() == 2);  // one bucket as yet
+    CHECK_FALSE(crowded.has_place_for(make_peer(60), at("8.8.1.1")));
+    CHECK(crowded.has_place_for(make_peer(60), at("8.9.1.1")));
+}
+
+TEST_CASE("peers that answered are known by the last time that they did, the oldest give way") {
+    DhtLimits limits;
+    limits.known_peers_max = 3;
+    KnownPeers known(limits);
+    known.answered(make_peer(9), {}, kStart);
+    CHECK(known.size() == 0);
+    for (std::uint64_t i = 0; i < 4; ++i)
+        known.answered(make_peer(i), at("10.0.0.1"), kStart + i * 1s);
+    known.answered(make_peer(1), at("10.0.0.2"), kStart + 9s);
+    CHECK(known.size() == 3);
+    const std::vector<KnownPeer> latest = known.latest(2);
+    REQUIRE(latest.size() == 2);
+    CHECK(latest[0].peer == make_peer(1));
+    CHECK(latest[0].addresses == at("10.0.0.2"));
+    CHECK(latest[0].answered == kStart + 9s);
+    CHECK(latest[1].peer == make_peer(3));
+    CHECK(known.latest(10).back().peer == make_peer(2));
 }
 
 TEST_CASE("silent peers are named, and stale buckets until they are refreshed") {

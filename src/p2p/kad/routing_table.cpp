@@ -15,9 +15,32 @@ constexpr std::size_t kBucketsMax = 256;
 RoutingTable::RoutingTable(PeerId self, const DhtLimits& limits)
     : self_(std::move(self)), self_key_(KadKey::of(self_)), limits_(limits) {}
 
+const RoutingTable::Bucket& RoutingTable::bucket_of(const KadKey& key) const {
+    const std::size_t prefix = common_prefix(self_key_, key);
+    return buckets_[std::min(prefix, buckets_.size() - 1)];
+}
+
 RoutingTable::Bucket& RoutingTable::bucket_of(const KadKey& key) {
     const std::size_t prefix = common_prefix(self_key_, key);
     return buckets_[std::min(prefix, buckets_.size() - 1)];
+}
+
+std::set<std::string> RoutingTable::networks_of(std::span<const Multiaddr> addresses) const {
+    std::set<std::string> networks;
+    for (const Multiaddr& address : addresses)
+        if (auto network = network_of(address, limits_.is_private_network_exempt))
+            networks.insert(std::move(*network));
+    return networks;
+}
+
+bool RoutingTable::has_place_for(const PeerId& peer, std::span<const Multiaddr> addresses) const {
+    if (peer == self_) return false;
+    const Bucket& bucket = bucket_of(KadKey::of(peer));
+    if (!has_room_for(bucket, networks_of(addresses))) return false;
+    if (bucket.entries.size() < limits_.bucket_size) return true;
+    if (&bucket == &buckets_.back() && buckets_.size() < kBucketsMax) return true;
+    return std::ranges::any_of(bucket.entries,
+                               [](const Entry& entry) { return entry.failures > 0; });
 }
 
 RoutingTable::Entry* RoutingTable::find(const PeerId& peer) {
@@ -63,10 +86,8 @@ RoutingTable::Outcome RoutingTable::add(const PeerId& peer,
         answered(peer, now);
         return Outcome::known;
     }
-    Entry entry{.peer = peer, .key = KadKey::of(peer), .networks = {}, .heard = now};
-    for (const Multiaddr& address : addresses)
-        if (auto network = network_of(address, limits_.is_private_network_exempt))
-            entry.networks.insert(std::move(*network));
+    Entry entry{
+        .peer = peer, .key = KadKey::of(peer), .networks = networks_of(addresses), .heard = now};
     while (&bucket_of(entry.key) == &buckets_.back() &&
            buckets_.back().entries.size() >= limits_.bucket_size && buckets_.size() < kBucketsMax)
         split_last();
@@ -102,10 +123,7 @@ void RoutingTable::remove(const PeerId& peer) {
 }
 
 bool RoutingTable::contains(const PeerId& peer) const {
-    const KadKey key = KadKey::of(peer);
-    const std::size_t prefix = common_prefix(self_key_, key);
-    const Bucket& bucket = buckets_[std::min(prefix, buckets_.size() - 1)];
-    return std::ranges::any_of(bucket.entries,
+    return std::ranges::any_of(bucket_of(KadKey::of(peer)).entries,
                                [&](const Entry& entry) { return entry.peer == peer; });
 }
 

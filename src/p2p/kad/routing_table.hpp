@@ -33,6 +33,11 @@ public:
     /// in a full bucket; those that answer stay, however old.
     Outcome add(const PeerId& peer, std::span<const Multiaddr> addresses, io::TimePoint now);
 
+    /// Whether add() would take a peer in that is not there yet; of a last bucket that is full,
+    /// which splits, it says so without looking further.
+    [[nodiscard]] bool has_place_for(const PeerId& peer,
+                                     std::span<const Multiaddr> addresses) const;
+
     void answered(const PeerId& peer, io::TimePoint now);
     /// Whether that was once too often: the peer is out.
     bool failed(const PeerId& peer);
@@ -66,6 +71,8 @@ private:
     };
 
     [[nodiscard]] Bucket& bucket_of(const KadKey& key);
+    [[nodiscard]] const Bucket& bucket_of(const KadKey& key) const;
+    [[nodiscard]] std::set<std::string> networks_of(std::span<const Multiaddr> addresses) const;
     [[nodiscard]] Entry* find(const PeerId& peer);
     [[nodiscard]] bool has_room_for(const Bucket& bucket,
                                     const std::set<std::string>& networks) const;
