@@ -1,0 +1,101 @@
+// Nodes of the table that come and go, and a table that falls apart.
+#include <cmath>
+
+#include <doctest/doctest.h>
+
+#include "sim/kad_swarm.hpp"
+#include "testing/fixtures.hpp"
+
+namespace kwaai::sim {
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr io::Duration kMedianSession = 1h;
+constexpr io::Duration kJoinEvery = 100ms;
+constexpr double kDeadShare = 0.2;
+constexpr KadLink kLossy{.loss = 0.1};
+
+struct Plan {
+    std::uint64_t seed = 1;
+    std::size_t nodes = 0;  // alive at a time
+    std::size_t lookups = 0;
+    io::Duration time{};  // over which they are spread, after the nodes have joined
+};
+
+struct Outcome {
+    Lookups lookups;
+    std::uint64_t trace = 0;
+};
+
+io::Task<void> live(io::TaskGroup& group,
+                    testing::Simulation& simulation,
+                    Plan plan,
+                    Outcome& outcome) {
+    KadSwarm swarm(simulation, group, plan.seed, kLossy);
+    const auto mean = std::chrono::duration_cast<io::Duration>(kMedianSession / std::log(2.0));
+    const auto away =
+        std::chrono::duration_cast<io::Duration>(mean * (kDeadShare / (1 - kDeadShare)));
+    const auto total = static_cast<std::size_t>(static_cast<double>(plan.nodes) / (1 - kDeadShare));
+    for (std::size_t i = 0; i < total; ++i) {
+        const std::size_t index = swarm.add(p2p::kad::Mode::server);
+        const bool begins_alive = i == 0 || swarm.random().next_unit() >= kDeadShare;
+        swarm.churn(index, mean, away, begins_alive);
+        co_await swarm.clock().sleep_for(kJoinEvery);
+    }
+    const auto all = [](std::size_t) {
+        return true;
+    };
+    for (std::size_t i = 0; i < plan.lookups; ++i) {
+        co_await swarm.clock().sleep_for(plan.time / plan.lookups);
+        co_await swarm.look(outcome.lookups, all);
+    }
+    outcome.trace = swarm.network().trace_hash();
+    group.cancel();
+    // What the nodes answer ends before their network does.
+    while (group.size() > 0)
+        co_await testing::let_others_run();
+}
+
+Outcome run(const Plan& plan) {
+    testing::Simulation simulation;
+    Outcome outcome;
+    simulation.run(io::with_group(live, std::ref(simulation), plan, std::ref(outcome)));
+    return outcome;
+}
+
+void check(std::uint64_t seeds, Plan plan) {
+    const std::uint64_t first = testing::seed(1);
+    for (plan.seed = first; plan.seed < first + seeds; ++plan.seed) {
+        const Outcome outcome = run(plan);
+        const std::string text = outcome.lookups.to_text();
+        MESSAGE("seed " << plan.seed << ", " << plan.nodes << " nodes: " << text);
+        CHECK(outcome.lookups.is_good());
+        CHECK(outcome.lookups.median_hops() <= 4);
+    }
+}
+
+TEST_CASE("a hundred nodes that come and go, a fifth of them dead, find who is nearest") {
+    check(kad_seed_count(1000, 1), {.nodes = 100, .lookups = 200, .time = 20min});
+}
+
+TEST_CASE("a thousand nodes that come and go, a fifth of them dead, find who is nearest") {
+    // By default half a minute of the life of fewer.
+    const std::uint64_t seeds = kad_seed_count(50'000, 0);
+    if (seeds == 0) return check(1, {.nodes = 250, .lookups = 100, .time = 1min});
+    check(seeds, {.nodes = 1000, .lookups = 500, .time = 60min});
+}
+
+TEST_CASE("a seed gives the same run again") {
+    const Plan plan{.seed = testing::seed(7), .nodes = 20, .lookups = 10, .time = 20min};
+    const Outcome one = run(plan);
+    const Outcome other = run(plan);
+    CHECK(one.trace == other.trace);
+    CHECK(one.lookups.times == other.lookups.times);
+    Plan another = plan;
+    ++another.seed;
+    CHECK(run(another).trace != one.trace);
+}
+
+}  // namespace
+}  // namespace kwaai::sim
