@@ -42,6 +42,7 @@ need_for_run() {
   need libminiupnpc-dev "asking routers to forward a port: UPnP"
   need libnatpmp-dev "the same: NAT-PMP"
   need libprotozero-dev "protobuf messages"
+  need libsqlite3-dev "state that survives a restart"
   need ca-certificates "fetching the model over TLS"
   need python3 "fetching the model" command -v python3
   need python3-pip "fetching the model, which a Python package ships" has_module pip
