@@ -93,6 +93,9 @@ struct BlockNode::Parts {
                                  std::function<void(const std::string&)> on_note);
     io::Task<void> run_host(io::TaskGroup& group);
     io::Task<void> join(std::function<void(const std::string&)> on_note);
+    io::Task<Result<std::size_t>> find_network();
+    void open_archive();
+    void save_last();
     [[nodiscard]] Result<> offer();
     void map_ports();
     [[nodiscard]] Result<> find_neighbours();
@@ -114,10 +117,13 @@ struct BlockNode::Parts {
     std::optional<p2p::PortMapper> mapper;
     std::optional<p2p::Mdns> mdns;
     io::TaskGroup* attending = nullptr;  // of attend(), while it runs
+    std::optional<p2p::kad::DhtArchive> archive;
+    std::string archive_note;
     std::unique_ptr<engine::BlockEngine> engine;
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
     io::WorkerThreads loading{1};
+    io::WorkerThreads saving{1};
 };
 
 // Dials back from an identity that no peer can know.
@@ -125,6 +131,29 @@ p2p::AutonatOptions BlockNode::Parts::autonat_options() const {
     return {.dialler = {.identity = dialler_identity.key(), .agent = "kwaai/" + options.version},
             .limits = {},
             .dial_back = {}};
+}
+
+// A node works without it.
+void BlockNode::Parts::open_archive() {
+    const std::string path = identity.network_path();
+    if (path.empty()) return;
+    auto opened = p2p::kad::DhtArchive::open(path, dht.limits());
+    if (opened) {
+        archive_note = std::move(opened->note);
+        archive.emplace(std::move(opened->archive));
+        auto kept = archive->load(seconds_since_1970());
+        if (kept) return dht.restore(std::move(*kept));
+        archive_note = kept.error().context;
+        return;
+    }
+    archive_note = "this node will not know its network after a restart: " + opened.error().context;
+}
+
+// What changed since the last round; nothing runs any more.
+void BlockNode::Parts::save_last() {
+    if (!archive) return;
+    const Result<> saved = archive->save(dht.kept(), seconds_since_1970());
+    static_cast<void>(saved);  // said in an earlier round
 }
 
 p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
@@ -149,8 +178,17 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
     if (parts.mapper) group.spawn(&p2p::PortMapper::run, std::ref(*parts.mapper));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
-    if (!parts.options.bootstrap.empty())
-        group.spawn(&Parts::join, std::ref(parts), std::move(on_note));
+    if (!parts.archive_note.empty() && on_note) on_note(parts.archive_note);
+    if (parts.archive) {
+        p2p::kad::SaveOptions saving{.unix_seconds = seconds_since_1970, .on_note = on_note};
+        group.spawn(p2p::kad::keep_saved,
+                    std::ref(parts.dht),
+                    std::ref(*parts.archive),
+                    std::ref(parts.loop.clock()),
+                    std::ref(parts.saving),
+                    std::move(saving));
+    }
+    group.spawn(&Parts::join, std::ref(parts), std::move(on_note));
     co_return;
 }
 
@@ -159,15 +197,28 @@ io::Task<void> BlockNode::Parts::run_host(io::TaskGroup& group) {
     group.cancel();
 }
 
+// Nodes that were named, else those of an earlier run.
+io::Task<Result<std::size_t>> BlockNode::Parts::find_network() {
+    Result<std::size_t> joined = std::size_t{0};
+    if (!options.bootstrap.empty()) {
+        joined = co_await dht.bootstrap(options.bootstrap);
+        if (joined) co_return joined;
+    }
+    const auto again = co_await dht.rejoin();
+    if (again) co_return again;
+    co_return joined;
+}
+
 io::Task<void> BlockNode::Parts::join(std::function<void(const std::string&)> on_note) {
     io::Duration pause = kJoinAgain;
     while (true) {
         if (dht.peer_count() == 0) {
-            const auto joined = co_await dht.bootstrap(options.bootstrap);
+            const auto joined = co_await find_network();
             if (!joined && pause == kJoinAgain && on_note)
                 on_note(joined.error().context + "; trying again and again");
-            if (joined && on_note) on_note(joined_sentence(*joined));
-            pause = joined ? kJoinAgain : std::min(2 * pause, kJoinAgainMax);
+            const bool is_known = joined && *joined > 0;
+            if (is_known && on_note) on_note(joined_sentence(*joined));
+            pause = is_known ? kJoinAgain : std::min(2 * pause, kJoinAgainMax);
         }
         co_await loop.clock().sleep_for(pause);
     }
@@ -233,6 +284,7 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
         KWAAI_CHECKED(parts->find_neighbours());
     }
     parts->rpc.handle_unary(petals::kInfoMethod, tell_loading);
+    parts->open_archive();
     return std::unique_ptr<BlockNode>(new BlockNode(std::move(parts)));
 }
 
@@ -240,6 +292,7 @@ BlockNode::BlockNode(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 BlockNode::~BlockNode() {
     parts_->closing.request_stop();
+    parts_->save_last();
 }
 
 std::vector<p2p::Multiaddr> BlockNode::addresses() const {

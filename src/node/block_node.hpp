@@ -33,7 +33,8 @@ struct BlockNodeOptions {
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model
-/// it has. Confined to the loop's thread; `loop` outlives it.
+/// it has. What it knows of its network lies beside its identity, so that it comes back to it
+/// without `bootstrap`. Confined to the loop's thread; `loop` outlives it.
 class BlockNode {
 public:
     /// Looks at the model's header and listens; the blocks are loaded by load(), so that this is

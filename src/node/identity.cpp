@@ -31,12 +31,16 @@ std::string user_identity_path() {
     return data_directory() + "/identity.key";
 }
 
-Identity::Identity(crypto::PrivateKey key, std::shared_ptr<const Hold> hold)
-    : key_(std::move(key)), hold_(std::move(hold)) {}
+Identity::Identity(crypto::PrivateKey key, std::string path, std::shared_ptr<const Hold> hold)
+    : key_(std::move(key)), path_(std::move(path)), hold_(std::move(hold)) {}
+
+std::string Identity::network_path() const {
+    return path_.empty() ? std::string() : path_ + ".network";
+}
 
 Result<Identity> Identity::ephemeral() {
     KWAAI_TRY(crypto::PrivateKey key, crypto::PrivateKey::generate(crypto::KeyType::ed25519));
-    return Identity(std::move(key), nullptr);
+    return Identity(std::move(key), {}, nullptr);
 }
 
 Result<Identity> Identity::from_file(const std::string& path) {
@@ -45,7 +49,7 @@ Result<Identity> Identity::from_file(const std::string& path) {
     if (descriptor < 0)
         return fail(Errc::io, "identity " + path + ": " + std::generic_category().message(errno));
     auto hold = std::make_shared<const Hold>(descriptor);
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return Identity(std::move(key), hold);
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) == 0) return Identity(std::move(key), path, hold);
     if (errno != EWOULDBLOCK)
         return fail(
             Errc::io,

@@ -26,13 +26,18 @@ public:
 
     [[nodiscard]] const crypto::PrivateKey& key() const { return key_; }
 
+    /// Where what a node with this identity knows of its network lies, beside the key; empty for an
+    /// ephemeral one.
+    [[nodiscard]] std::string network_path() const;
+
     [[nodiscard]] bool is_ephemeral() const { return hold_ == nullptr; }
 
 private:
     class Hold;
-    Identity(crypto::PrivateKey key, std::shared_ptr<const Hold> hold);
+    Identity(crypto::PrivateKey key, std::string path, std::shared_ptr<const Hold> hold);
 
     crypto::PrivateKey key_;
+    std::string path_;                  // of the key's file
     std::shared_ptr<const Hold> hold_;  // none: ephemeral
 };
 

@@ -1,5 +1,6 @@
 """Texts through nodes that nobody named: they are found in the network that one of them belongs to."""
 
+import pathlib
 import time
 import unittest
 
@@ -71,6 +72,26 @@ class Finding(Swarm):
             self.assertEqual(server.completion(**fields), expected)
         with Server(self.model, "--blocks", "0:2", "--swarm", *network(nodes[1])) as server:
             self.assertEqual(server.completion(**fields), expected)
+
+    def test_a_node_that_begins_again_comes_back_to_its_network_and_serves_what_it_was_given(self):
+        key = str(self.folder / "returning.key")
+        (first,) = self.joined("0:2")
+        with Node(self.model, "2:5", "--identity", key, *network(first)) as returning:
+            returning.says("Joined the network")
+            self.assertEqual(returning.ctrl_c(), 0, returning.said())
+        file = pathlib.Path(key + ".network")
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        with Node(self.model, "2:5", "--identity", key) as returned:
+            returned.says("Joined the network")
+            found = self.find(returned, *GREEDY, "--max-tokens", "100")
+            alone = run("run", self.model, *PROMPT, *GREEDY, "--max-tokens", "100")
+            self.assertEqual(found.stdout, alone.stdout, found.stderr)
+            self.assertIn(first.short.encode(), found.stderr)
+            returned.ctrl_c()
+        file.write_bytes(b"no database" * 1000)
+        with Node(self.model, "2:5", "--identity", key) as damaged:
+            damaged.says("A damaged file was put aside as " + key + ".network.damaged")
+            self.assertNotIn("Joined", damaged.said())
 
     def test_what_is_missing_is_said(self):
         alone = run("run", self.model, "--swarm", *PROMPT)

@@ -126,6 +126,46 @@ Mode Dht::mode() const {
     return state_->options.mode;
 }
 
+KeptDht Dht::kept() const {
+    const io::TimePoint now = state_->clock.now();
+    KeptDht all{
+        .records = state_->records.kept(now),
+        .providers = state_->providers.kept(state_->options.limits.saved_providers_max, now),
+        .peers = {}};
+    for (KnownPeer& known : state_->known_peers.latest(state_->options.limits.known_peers_max))
+        all.peers.push_back({.peer = std::move(known.peer),
+                             .addresses = std::move(known.addresses),
+                             .age = now - known.answered});
+    return all;
+}
+
+void Dht::restore(KeptDht kept) {
+    const io::TimePoint now = state_->clock.now();
+    const auto is_older = [](const auto& one, const auto& other) {
+        return one.age > other.age;
+    };
+    for (KeptRecord& record : kept.records) {
+        const Result<> taken = state_->records.put_back(std::move(record), now);
+        static_cast<void>(taken);  // others keep it
+    }
+    std::ranges::sort(kept.providers, is_older);
+    for (KeptProvider& provider : kept.providers) {
+        const Result<> taken = state_->providers.add_back(std::move(provider), now);
+        static_cast<void>(taken);
+    }
+    std::ranges::sort(kept.peers, is_older);
+    for (KeptPeer& one : kept.peers)
+        state_->known_peers.answered(one.peer, std::move(one.addresses), now - one.age);
+}
+
+std::uint64_t Dht::change_count() const {
+    return state_->records.changes() + state_->providers.changes() + state_->known_peers.changes();
+}
+
+const DhtLimits& Dht::limits() const {
+    return state_->options.limits;
+}
+
 std::size_t Dht::peer_count() const {
     return state_->table.size();
 }

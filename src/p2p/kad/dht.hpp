@@ -11,6 +11,7 @@
 #include "io/clock.hpp"
 #include "io/task.hpp"
 #include "p2p/host.hpp"
+#include "p2p/kad/dht_archive.hpp"
 #include "p2p/kad/dht_limits.hpp"
 #include "p2p/kad/dht_network.hpp"
 #include "p2p/kad/kad_key.hpp"
@@ -124,6 +125,14 @@ public:
     /// Begins or stops to answer; connected peers learn it by identify push.
     void set_mode(Mode mode);
     [[nodiscard]] Mode mode() const;
+    /// What would be lost with the process: records, providers, peers that answered.
+    [[nodiscard]] KeptDht kept() const;
+    /// Takes up what an earlier process had kept. Call before run().
+    void restore(KeptDht kept);
+    /// Rises when kept() changes.
+    [[nodiscard]] std::uint64_t change_count() const;
+    [[nodiscard]] const DhtLimits& limits() const;
+
     /// Peers in the routing table.
     [[nodiscard]] std::size_t peer_count() const;
     [[nodiscard]] std::vector<PeerId> peers() const;

@@ -63,6 +63,11 @@ struct DhtLimits {
     std::chrono::minutes provider_address_lifetime = std::chrono::hours(24);
     std::chrono::minutes expiry_interval{10};
 
+    // What survives a restart
+    std::chrono::minutes save_interval{1};
+    std::size_t saved_providers_max = 1 << 16;
+    std::size_t archive_bytes_max = 64 << 20;
+
     // What we have put or provide
     std::size_t published_max = 1024;
     std::chrono::minutes republish_interval = std::chrono::hours(22);

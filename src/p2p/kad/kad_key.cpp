@@ -22,6 +22,10 @@ Distance Distance::between(const KadKey& one, const KadKey& other) {
     return distance;
 }
 
+KadKey point_at(const KadKey& from, const Distance& distance) {
+    return {Distance::between(from, KadKey{distance.bytes}).bytes};
+}
+
 unsigned common_prefix(const KadKey& one, const KadKey& other) {
     unsigned bits = 0;
     for (const std::byte byte : Distance::between(one, other).bytes) {

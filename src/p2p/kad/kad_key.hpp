@@ -30,6 +30,9 @@ struct Distance {
     auto operator<=>(const Distance&) const = default;
 };
 
+/// The point that lies at a distance from another.
+[[nodiscard]] KadKey point_at(const KadKey& from, const Distance& distance);
+
 /// How many bits at the front are equal, 0 to 256.
 [[nodiscard]] unsigned common_prefix(const KadKey& one, const KadKey& other);
 

@@ -7,6 +7,7 @@ namespace kwaai::p2p::kad {
 
 void KnownPeers::answered(const PeerId& peer, std::vector<Multiaddr> addresses, io::TimePoint now) {
     if (addresses.empty()) return;
+    ++changes_;
     if (addresses.size() > limits_.addresses_sent_max)
         addresses.erase(addresses.begin() + static_cast<std::ptrdiff_t>(limits_.addresses_sent_max),
                         addresses.end());

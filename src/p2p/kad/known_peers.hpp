@@ -1,6 +1,7 @@
 // Peers that answered once, for the day when nobody else does.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <list>
 #include <unordered_map>
 #include <vector>
@@ -31,10 +32,14 @@ public:
     /// Those that answered last, first.
     [[nodiscard]] std::vector<KnownPeer> latest(std::size_t count) const;
 
+    /// Rises with every change.
+    [[nodiscard]] std::uint64_t changes() const { return changes_; }
+
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
 private:
     DhtLimits limits_;
+    std::uint64_t changes_ = 0;
     std::list<KnownPeer> entries_;  // answered last first
     std::unordered_map<PeerId, std::list<KnownPeer>::iterator> places_;
 };

@@ -15,11 +15,30 @@ Distance RecordStore::distance_of(const codec::Buffer& key) const {
 
 RecordStore::Entries::iterator RecordStore::erase(Entries::iterator entry) {
     bytes_ -= entry->second.value.size();
+    ++changes_;
     return entries_.erase(entry);
 }
 
 Result<> RecordStore::put(const codec::Buffer& key, codec::Buffer value, io::TimePoint now) {
-    const Distance distance = distance_of(key);
+    return put_at(distance_of(key), std::move(value), now + limits_.record_lifetime);
+}
+
+std::vector<KeptRecord> RecordStore::kept(io::TimePoint now) const {
+    std::vector<KeptRecord> all;
+    for (const auto& [distance, entry] : entries_)
+        if (entry.expires > now)
+            all.push_back({.point = point_at(self_, distance),
+                           .value = entry.value,
+                           .left = entry.expires - now});
+    return all;
+}
+
+Result<> RecordStore::put_back(KeptRecord record, io::TimePoint now) {
+    const io::Duration left = std::min<io::Duration>(record.left, limits_.record_lifetime);
+    return put_at(Distance::between(self_, record.point), std::move(record.value), now + left);
+}
+
+Result<> RecordStore::put_at(const Distance& distance, codec::Buffer value, io::TimePoint expires) {
     const std::size_t size = value.size();
     if (const auto known = entries_.find(distance); known != entries_.end()) erase(known);
     while (!entries_.empty() &&
@@ -31,8 +50,8 @@ Result<> RecordStore::put(const codec::Buffer& key, codec::Buffer value, io::Tim
     if (entries_.size() >= limits_.records_max || bytes_ + size > limits_.records_bytes_max)
         return fail(Errc::limit_exceeded, "the store is full of records nearer to this node");
     bytes_ += size;
-    entries_.emplace(distance,
-                     Entry{.value = std::move(value), .expires = now + limits_.record_lifetime});
+    ++changes_;
+    entries_.emplace(distance, Entry{.value = std::move(value), .expires = expires});
     return {};
 }
 
@@ -55,7 +74,27 @@ Distance ProviderStore::distance_of(const codec::Buffer& key) const {
 }
 
 Result<> ProviderStore::add(const codec::Buffer& key, Provider provider, io::TimePoint now) {
-    const Distance distance = distance_of(key);
+    return add_at(distance_of(key), std::move(provider), now);
+}
+
+std::vector<KeptProvider> ProviderStore::kept(std::size_t max, io::TimePoint now) const {
+    std::vector<KeptProvider> all;
+    for (const auto& [distance, entries] : keys_)
+        for (const Entry& entry : entries) {
+            if (all.size() >= max) return all;
+            all.push_back({.point = point_at(self_, distance),
+                           .provider = entry.provider,
+                           .age = now - entry.told});
+        }
+    return all;
+}
+
+Result<> ProviderStore::add_back(KeptProvider kept, io::TimePoint now) {
+    const io::TimePoint told = now - std::max(kept.age, io::Duration{});
+    return add_at(Distance::between(self_, kept.point), std::move(kept.provider), told);
+}
+
+Result<> ProviderStore::add_at(const Distance& distance, Provider provider, io::TimePoint told) {
     if (!keys_.contains(distance) && keys_.size() >= limits_.provider_keys_max) {
         const auto furthest = std::prev(keys_.end());
         if (furthest->first < distance)
@@ -70,7 +109,8 @@ Result<> ProviderStore::add(const codec::Buffer& key, Provider provider, io::Tim
     std::erase_if(entries,
                   [&](const Entry& entry) { return entry.provider.peer == provider.peer; });
     if (entries.size() >= limits_.providers_per_key_max) entries.erase(entries.begin());
-    entries.push_back({.provider = std::move(provider), .told = now});
+    entries.push_back({.provider = std::move(provider), .told = told});
+    ++changes_;
     return {};
 }
 
@@ -92,6 +132,7 @@ void ProviderStore::remove(const codec::Buffer& key, const PeerId& peer) {
     if (known == keys_.end()) return;
     std::erase_if(known->second, [&](const Entry& entry) { return entry.provider.peer == peer; });
     if (known->second.empty()) keys_.erase(known);
+    ++changes_;
 }
 
 void ProviderStore::expire(io::TimePoint now) {

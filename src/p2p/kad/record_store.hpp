@@ -1,6 +1,7 @@
 // Values and providers that a node keeps for others.
 #pragma once
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <vector>
 
@@ -14,6 +15,13 @@
 
 namespace kwaai::p2p::kad {
 
+/// A record, for another process. The key itself is not kept, only where it lies.
+struct KeptRecord {
+    KadKey point;
+    codec::Buffer value;
+    io::Duration left{};  // of its lifetime
+};
+
 /// Values by key. Where it is full, what lies furthest from this node makes room: others keep it
 /// rather. Pure; the caller has validated what it puts.
 class RecordStore {
@@ -26,6 +34,14 @@ public:
     /// Nothing once it has expired. Valid until the next call that changes the store.
     [[nodiscard]] const codec::Buffer* get(const codec::Buffer& key, io::TimePoint now) const;
     void expire(io::TimePoint now);
+
+    /// All, nearest to this node first.
+    [[nodiscard]] std::vector<KeptRecord> kept(io::TimePoint now) const;
+    /// As put(), for what is left of a lifetime. Whoever gets it has it validated.
+    [[nodiscard]] Result<> put_back(KeptRecord record, io::TimePoint now);
+
+    /// Rises with every change.
+    [[nodiscard]] std::uint64_t changes() const { return changes_; }
 
     [[nodiscard]] std::size_t size() const { return entries_.size(); }
 
@@ -41,16 +57,27 @@ private:
 
     [[nodiscard]] Distance distance_of(const codec::Buffer& key) const;
     Entries::iterator erase(Entries::iterator entry);
+    [[nodiscard]] Result<> put_at(const Distance& distance,
+                                  codec::Buffer value,
+                                  io::TimePoint expires);
 
     KadKey self_;
     DhtLimits limits_;
     Entries entries_;
     std::size_t bytes_ = 0;  // of values
+    std::uint64_t changes_ = 0;
 };
 
 struct Provider {
     PeerId peer;
     std::vector<Multiaddr> addresses;  // none once they are too old
+};
+
+/// A provider of a key, for another process.
+struct KeptProvider {
+    KadKey point;
+    Provider provider;
+    io::Duration age{};  // since it was told
 };
 
 /// Who has what. Of a key the provider that was told longest ago makes room, of the keys the one
@@ -67,6 +94,14 @@ public:
     void remove(const codec::Buffer& key, const PeerId& peer);
     void expire(io::TimePoint now);
 
+    /// At most `max`, of the keys nearest to this node.
+    [[nodiscard]] std::vector<KeptProvider> kept(std::size_t max, io::TimePoint now) const;
+    /// As add(); of a key those that were told longest ago come first.
+    [[nodiscard]] Result<> add_back(KeptProvider kept, io::TimePoint now);
+
+    /// Rises with every change.
+    [[nodiscard]] std::uint64_t changes() const { return changes_; }
+
     [[nodiscard]] std::size_t size() const { return keys_.size(); }
 
 private:
@@ -76,10 +111,12 @@ private:
     };
 
     [[nodiscard]] Distance distance_of(const codec::Buffer& key) const;
+    [[nodiscard]] Result<> add_at(const Distance& distance, Provider provider, io::TimePoint told);
 
     KadKey self_;
     DhtLimits limits_;
     std::map<Distance, std::vector<Entry>> keys_;  // each told longest ago first
+    std::uint64_t changes_ = 0;
 };
 
 }  // namespace kwaai::p2p::kad
