@@ -5,7 +5,7 @@
 namespace kwaai::testing {
 
 void Simulation::run_to_end(io::Task<void> task) {
-    constexpr std::size_t kWakesMax = 10'000'000;
+    constexpr std::size_t kWakesMax = 200'000'000;  // an hour of a thousand nodes has millions
     bool is_done = false;
     std::exception_ptr error;
     loop_.start(std::move(task), [&](std::exception_ptr thrown) {
