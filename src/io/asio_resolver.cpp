@@ -93,6 +93,10 @@ Task<Result<std::unique_ptr<Stream>>> TcpNetwork::connect(Address address) {
     return connect_tcp(loop_, std::move(address));
 }
 
+Task<Result<std::unique_ptr<Stream>>> TcpNetwork::connect_from(Address local, Address address) {
+    return connect_tcp_from(loop_, std::move(local), std::move(address));
+}
+
 Result<std::unique_ptr<Listener>> TcpNetwork::listen(const Address& address) {
     return listen_tcp(loop_, address);
 }

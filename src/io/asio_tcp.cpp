@@ -21,6 +21,8 @@ using boost::system::error_code;
 
 namespace {
 
+using ReusePort = asio::detail::socket_option::boolean<SOL_SOCKET, SO_REUSEPORT>;
+
 std::string to_text(const tcp::endpoint& endpoint) {
     return io::to_string(Address{.host = endpoint.address().to_string(), .port = endpoint.port()});
 }
@@ -140,6 +142,19 @@ error_code open_acceptor(tcp::acceptor& acceptor, const tcp::endpoint& endpoint)
     acceptor.bind(endpoint, error);
     if (error) return error;
     acceptor.listen(asio::socket_base::max_listen_connections, error);
+    if (error) return error;
+    // Only now, for connections from this port: set earlier it would let two programs listen here.
+    acceptor.set_option(ReusePort(true), error);
+    return error;
+}
+
+error_code bind_beside_listener(tcp::socket& socket, const tcp::endpoint& local) {
+    error_code error;
+    socket.open(local.protocol(), error);
+    if (!error) socket.set_option(tcp::socket::reuse_address(true), error);
+    if (!error) socket.set_option(ReusePort(true), error);
+    if (!error && local.address().is_v6()) socket.set_option(asio::ip::v6_only(true), error);
+    if (!error) socket.bind(local, error);
     return error;
 }
 
@@ -162,6 +177,25 @@ Task<Result<std::unique_ptr<Stream>>> connect_tcp(Loop& loop, Address address) {
     auto token = asio::redirect_error(asio::use_awaitable, error);
     co_await socket.async_connect(endpoint, token);
     if (error == asio::error::operation_aborted) throw_cancelled();
+    if (error) co_return std::unexpected<Error>(to_error(error, doing));
+    co_return std::make_unique<TcpStream>(std::move(socket));
+}
+
+Task<Result<std::unique_ptr<Stream>>> connect_tcp_from(Loop& loop, Address local, Address address) {
+    const std::string doing =
+        "cannot connect from " + io::to_string(local) + " to " + io::to_string(address);
+    KWAAI_CO_TRY(const tcp::endpoint from, to_endpoint(local, doing));
+    KWAAI_CO_TRY(const tcp::endpoint endpoint, to_endpoint(address, doing));
+    tcp::socket socket(loop.context());
+    const error_code unbound = bind_beside_listener(socket, from);
+    if (unbound) co_return fail(Errc::invalid_argument, doing + ": " + unbound.message());
+    error_code error;
+    auto token = asio::redirect_error(asio::use_awaitable, error);
+    co_await socket.async_connect(endpoint, token);
+    if (error == asio::error::operation_aborted) throw_cancelled();
+    if (error == boost::system::errc::address_not_available ||
+        error == boost::system::errc::address_in_use)
+        co_return fail(Errc::invalid_argument, doing + ": " + error.message());
     if (error) co_return std::unexpected<Error>(to_error(error, doing));
     co_return std::make_unique<TcpStream>(std::move(socket));
 }

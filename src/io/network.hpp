@@ -25,6 +25,12 @@ public:
     /// As connect_tcp: `address.host` is an IP address. No time limit of its own.
     virtual Task<Result<std::unique_ptr<Stream>>> connect(Address address) = 0;
 
+    /// As connect(), from a local address at which this network may listen, too: where a peer does
+    /// the same towards us at the same time the two meet, and routers that translate addresses
+    /// give the connection the port that they give our listener. `Errc::invalid_argument` where
+    /// the local address cannot be used for that peer now, e.g. since there is such a connection.
+    virtual Task<Result<std::unique_ptr<Stream>>> connect_from(Address local, Address address) = 0;
+
     /// As listen_tcp.
     [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
 

@@ -44,6 +44,33 @@ TEST_CASE("loopback: the network connects to what it listens on") {
     loop.run(body(network));
 }
 
+TEST_CASE(
+    "loopback: a connection leaves from the port that a listener has, whose port stays its own") {
+    static constexpr auto body = [](io::TcpNetwork& network) -> Task<void> {
+        const io::Address any{.host = "127.0.0.1", .port = 0};
+        const auto ours = network.listen(any);
+        const auto theirs = network.listen(any);
+        REQUIRE(ours.has_value());
+        REQUIRE(theirs.has_value());
+        const io::Address local = io::parse_address((*ours)->local_address()).value();
+        const io::Address remote = io::parse_address((*theirs)->local_address()).value();
+        const auto dialled = co_await network.connect_from(local, remote);
+        REQUIRE(dialled.has_value());
+        const auto accepted = co_await (*theirs)->accept();
+        REQUIRE(accepted.has_value());
+        CHECK((*accepted)->peer() == (*ours)->local_address());
+        const auto again = co_await network.connect_from(local, remote);
+        REQUIRE(!again.has_value());
+        CHECK(again.error().code == Errc::invalid_argument);
+        const auto second = network.listen(local);
+        REQUIRE(!second.has_value());
+        CHECK(second.error().code == Errc::unavailable);
+    };
+    Loop loop;
+    io::TcpNetwork network(loop);
+    loop.run(body(network));
+}
+
 TEST_CASE("the name localhost has the IPv4 loopback address") {
     const Result<Addresses> found = resolve("localhost", IpFamily::v4);
     REQUIRE(found.has_value());

@@ -22,6 +22,9 @@ namespace kwaai::io {
 /// answers: "cannot connect to 127.0.0.1:8080: connection refused".
 Task<Result<std::unique_ptr<Stream>>> connect_tcp(Loop& loop, Address address);
 
+/// As Network::connect_from.
+Task<Result<std::unique_ptr<Stream>>> connect_tcp_from(Loop& loop, Address local, Address address);
+
 /// The machine's TCP and its resolver. `loop` outlives it.
 class TcpNetwork final : public Network {
 public:
@@ -29,6 +32,7 @@ public:
     ~TcpNetwork() override;
 
     Task<Result<std::unique_ptr<Stream>>> connect(Address address) override;
+    Task<Result<std::unique_ptr<Stream>>> connect_from(Address local, Address address) override;
     [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const Address& address) override;
     /// Cancellation unwinds it at once, although the system's look-up goes on. At most 64 look-ups
     /// are under way, one after the other; `Errc::unavailable` beyond.

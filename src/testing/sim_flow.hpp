@@ -19,6 +19,7 @@ namespace kwaai::testing {
 
 class SimFlow;
 class SimHost;
+class SimNat;
 
 using HostIndex = std::uint32_t;
 using HostPair = std::pair<HostIndex, HostIndex>;  // from, to
@@ -51,6 +52,7 @@ struct SimWorld {
     SimNetworkOptions options;
     std::vector<std::unique_ptr<SimHost>> hosts;
     std::map<std::string, HostIndex> indices;
+    std::map<std::string, std::unique_ptr<SimNat>> nats;  // by the address outside
     std::map<std::string, std::vector<std::string>> names;
     std::map<HostPair, Line> lines;
     std::set<HostPair> cuts;

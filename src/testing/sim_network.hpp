@@ -32,6 +32,12 @@ struct SimNetworkOptions {
     bool is_splitting_reads = true;
 };
 
+/// How a router translates addresses.
+enum class SimNatKind : std::uint8_t {
+    cone,       // a port inside has one port outside, whoever it speaks to
+    symmetric,  // and here another one for each place that it speaks to
+};
+
 struct SimWorld;
 
 /// Hosts that reach each other by IP address. Faults take effect at the present moment of the
@@ -51,6 +57,10 @@ public:
     /// The network as the host `ip` sees it; the first call makes the host. A host listens on its
     /// own address, on 0.0.0.0 or [::] (both mean all), or on 127.0.0.1 or ::1 (for itself only).
     [[nodiscard]] io::Network& host(const std::string& ip);
+
+    /// The host is behind the router with this address: others see it there, and reach it only
+    /// where it has sent something. All hosts behind one router are given the same kind.
+    void put_behind_nat(const std::string& ip, const std::string& public_ip, SimNatKind kind);
 
     /// What `name` resolves to, on all hosts.
     void set_name(const std::string& name, std::vector<std::string> addresses);
