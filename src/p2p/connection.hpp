@@ -8,6 +8,7 @@
 #include "io/event.hpp"
 #include "p2p/bounds/resource_manager.hpp"
 #include "p2p/bounds/source_limiter.hpp"
+#include "p2p/circuit.hpp"
 #include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/muxer/yamux_session.hpp"
@@ -45,6 +46,7 @@ struct Connection {
     Multiaddr address;  // where it leads, with /p2p
     bool is_inbound;
     ConnectionPlace place;
+    std::optional<CircuitLimit> limit;  // where a relay sets one
     YamuxSession session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed

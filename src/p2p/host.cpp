@@ -206,37 +206,17 @@ io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
 }
 
 io::Task<Result<PeerId>> Host::connect_again(Multiaddr address) {
+    const DialOptions plainly;
+    auto connected = co_await connect_again(std::move(address), plainly);
+    co_return connected;
+}
+
+io::Task<Result<PeerId>> Host::connect_again(Multiaddr address, DialOptions options) {
     KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
     if (state_->group == nullptr || state_->is_closing)
         co_return fail(Errc::closed, "this node is not running");
-    const auto connection = co_await state_->dial_address(peer, address.without_peer());
+    const auto connection = co_await state_->dial_address(peer, address.without_peer(), options);
     if (!connection) co_return std::unexpected<Error>(connection.error());
-    co_return peer;
-}
-
-void Host::set_circuit_dialer(CircuitDialer dialer) {
-    state_->dial_circuit = std::move(dialer);
-}
-
-io::Task<Result<PeerId>> Host::adopt(std::unique_ptr<io::Stream> raw,
-                                     Multiaddr address,
-                                     bool is_dialler) {
-    std::optional<PeerId> expected;
-    if (is_dialler) expected = address.peer();
-    ConnectionPlace place;
-    KWAAI_CO_TRY(place.scope,
-                 state_->resources.open_connection(
-                     is_dialler ? Direction::outbound : Direction::inbound, false));
-    auto upgrading = state_->upgrade_adopted(std::move(raw), std::move(expected), is_dialler);
-    auto channel = co_await io::with_timeout(
-        state_->clock, state_->options.limits.handshake_timeout, std::move(upgrading));
-    if (!channel) co_return forward_error(channel);
-    if (state_->group == nullptr || state_->is_closing)
-        co_return fail(Errc::closed, "this node is not running");
-    const PeerId peer = channel->remote;
-    const auto started = state_->start_connection(
-        std::move(*channel), address.with_peer(peer), is_dialler, std::move(place));
-    if (!started) co_return std::unexpected<Error>(started.error());
     co_return peer;
 }
 
@@ -257,10 +237,11 @@ namespace {
 io::Task<Result<std::unique_ptr<Stream>>> open_stream(Host::State& state,
                                                       PeerId peer,
                                                       std::string protocol,
-                                                      bool is_lazy) {
-    KWAAI_CO_TRY(std::shared_ptr<Connection> connection, co_await state.connection_to(peer));
+                                                      OpenOptions options) {
+    KWAAI_CO_TRY(std::shared_ptr<Connection> connection,
+                 co_await state.connection_for_stream(std::move(peer), options.allows_relayed));
     KWAAI_CO_TRY(StreamParts parts, co_await state.open_on(connection, std::move(protocol)));
-    if (is_lazy) co_return make_proposed_stream(std::move(parts));
+    if (options.is_lazy) co_return make_proposed_stream(std::move(parts));
     const std::vector<std::string> wanted{parts.protocol};
     KWAAI_CO_TRY(Negotiated agreed, co_await negotiate_outbound(*parts.muxed, wanted));
     co_return make_agreed_stream(std::move(parts), std::move(agreed.residue));
@@ -271,14 +252,16 @@ io::Task<Result<std::unique_ptr<Stream>>> open_stream(Host::State& state,
 io::Task<Result<std::unique_ptr<Stream>>> Host::open(PeerId peer,
                                                      std::string protocol,
                                                      OpenOptions options) {
-    auto opening = open_stream(*state_, std::move(peer), protocol, options.is_lazy);
+    auto opening = open_stream(*state_, std::move(peer), protocol, options);
     auto stream = co_await io::with_timeout(state_->clock, options.timeout, std::move(opening));
     if (!stream) co_return forward_error(stream, "opening " + protocol);
     co_return std::move(*stream);
 }
 
 io::Task<Result<std::chrono::nanoseconds>> Host::ping(PeerId peer) {
-    KWAAI_CO_TRY(std::unique_ptr<Stream> stream, co_await open(std::move(peer), kPingProtocol));
+    const OpenOptions over_any{.allows_relayed = true};
+    KWAAI_CO_TRY(std::unique_ptr<Stream> stream,
+                 co_await open(std::move(peer), kPingProtocol, over_any));
     auto pinging = ping_once(*stream, state_->clock, state_->options.random);
     auto time = co_await io::with_timeout(
         state_->clock, state_->options.limits.negotiation_timeout, std::move(pinging));
@@ -322,8 +305,10 @@ bool Host::is_connected(const PeerId& peer) const {
 
 std::vector<PeerInfo> Host::peers() const {
     std::vector<PeerInfo> all;
-    for (const auto& [peer, connections] : state_->connections)
-        all.push_back(state_->info_of(*connections.front()));
+    for (const auto& [peer, connections] : state_->connections) {
+        const auto best = state_->best_connection(peer);
+        all.push_back(state_->info_of(best != nullptr ? *best : *connections.front()));
+    }
     return all;
 }
 
@@ -334,7 +319,7 @@ std::optional<std::chrono::nanoseconds> Host::round_trip_time(const PeerId& peer
 }
 
 // The oldest that is open, since later ones are mostly duplicates of simultaneous dials; a direct
-// one where there is one.
+// one where there is one, else one without limits.
 std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) const {
     const auto found = connections.find(peer);
     if (found == connections.end()) return nullptr;
@@ -342,7 +327,7 @@ std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) con
     for (const auto& connection : found->second) {
         if (connection->session.is_closed()) continue;
         if (!connection->address.is_relayed()) return connection;
-        if (relayed == nullptr) relayed = connection;
+        if (relayed == nullptr || (relayed->limit && !connection->limit)) relayed = connection;
     }
     return relayed;
 }
@@ -355,7 +340,8 @@ PeerInfo Host::State::info_of(const Connection& connection) const {
                   .is_record_signed = connection.is_record_signed,
                   .observed = {},
                   .connected = connection.address,
-                  .is_inbound = connection.is_inbound};
+                  .is_inbound = connection.is_inbound,
+                  .limit = connection.limit};
     if (connection.identity) {
         info.agent = connection.identity->agent;
         info.protocols = connection.identity->protocols;

@@ -14,6 +14,7 @@
 #include "io/network.hpp"
 #include "io/task.hpp"
 #include "p2p/bounds/gater.hpp"
+#include "p2p/circuit.hpp"
 #include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/peer_id.hpp"
@@ -52,6 +53,19 @@ struct OpenOptions {
     bool is_lazy = true;
     /// For dialling, where there is no connection yet, and for the negotiation.
     std::chrono::milliseconds timeout{15000};
+    /// Over a connection that a relay limits, too. Where it is false and there is no other one,
+    /// open() waits for a direct connection that is expected (Host::expect_direct), or fails with
+    /// `Errc::unavailable`.
+    bool allows_relayed = false;
+};
+
+/// How one address is dialled.
+struct DialOptions {
+    /// From a port that this host listens on, where there is one of that family and the system
+    /// allows it: routers give the connection the place that peers may dial then.
+    bool from_listening_port = false;
+    /// The peer dials us at the same moment, and begins the handshakes: this end is the server.
+    bool is_server = false;
 };
 
 /// What identify told about a peer.
@@ -64,6 +78,7 @@ struct PeerInfo {
     std::optional<Multiaddr> observed;   // where the peer sees us
     std::optional<Multiaddr> connected;  // where an open connection leads
     bool is_inbound = false;             // that connection was opened by the peer
+    std::optional<CircuitLimit> limit;   // of that connection, where a relay sets one
 };
 
 /// What happens to a connection, in this order.
@@ -71,9 +86,8 @@ enum class ConnectionChange : std::uint8_t { opened, identified, closed };
 
 using ConnectionObserver = std::function<void(const PeerInfo& info, ConnectionChange change)>;
 
-/// Opens raw streams to addresses that lead over another peer (/p2p-circuit, with /p2p).
-using CircuitDialer =
-    std::function<io::Task<Result<std::unique_ptr<io::Stream>>>(Multiaddr address)>;
+/// Opens circuits to addresses that lead over another peer (/p2p-circuit, with /p2p).
+using CircuitDialer = std::function<io::Task<Result<Circuit>>(Multiaddr address)>;
 
 /// Chooses what peers are told of where a node can be dialled, from where it listens; all without
 /// /p2p.
@@ -147,16 +161,15 @@ public:
 
     /// Dials addresses with /p2p-circuit from now on.
     void set_circuit_dialer(CircuitDialer dialer);
-    /// Makes a connection out of `raw`, which somebody opened or took by other means than this
+    /// Makes a connection out of `circuit`, which somebody opened or took by other means than this
     /// host: security and muxer as on TCP, then it is a connection as any other. `address` is
-    /// where it leads; the dialler's ends with /p2p of the peer that is expected. Errors of the
-    /// handshakes, `timed_out`.
-    io::Task<Result<PeerId>> adopt(std::unique_ptr<io::Stream> raw,
-                                   Multiaddr address,
-                                   bool is_dialler);
+    /// where it leads; where it ends with /p2p, as the dialler's does, that peer is expected.
+    /// Errors of the handshakes, `timed_out`.
+    io::Task<Result<PeerId>> adopt(Circuit circuit, Multiaddr address, bool is_dialler);
     /// A new connection to exactly this address (with /p2p), whatever is open already and however
     /// often it failed; what comes out is not remembered. Errors as connect().
     io::Task<Result<PeerId>> connect_again(Multiaddr address);
+    io::Task<Result<PeerId>> connect_again(Multiaddr address, DialOptions options);
 
     /// Calls `observer` for every change of a connection, until the lease dies.
     [[nodiscard]] std::shared_ptr<void> observe(ConnectionObserver observer);
@@ -167,6 +180,11 @@ public:
     void unprotect(const PeerId& peer, std::string_view tag);
     /// What connections and streams hold at the moment.
     [[nodiscard]] const ResourceUse& resources() const;
+    /// Whether a connection to the peer leads over no other one.
+    [[nodiscard]] bool is_connected_directly(const PeerId& peer) const;
+    /// While the lease lives, open() waits for a direct connection to the peer instead of failing
+    /// for the lack of one.
+    [[nodiscard]] std::shared_ptr<void> expect_direct(const PeerId& peer);
 
     /// Closes all connections to a peer.
     void disconnect(const PeerId& peer);

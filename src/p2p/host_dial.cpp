@@ -205,7 +205,8 @@ io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race)
         co_await dial_freed.wait();
     const DialPlace place(*this);
     Ip6Dial over_ip6(*this, address);
-    auto connection = co_await dial_address(peer, address);
+    const DialOptions plainly;
+    auto connection = co_await dial_address(peer, address, plainly);
     if (connection || !is_ours(connection.error())) over_ip6.end(connection.has_value());
     if (connection) {
         book.succeeded(peer, address);
@@ -218,7 +219,8 @@ io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race)
 }
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId peer,
-                                                                        Multiaddr address) {
+                                                                        Multiaddr address,
+                                                                        DialOptions how) {
     if (address.is_relayed()) {
         auto over_peer = co_await dial_over_peer(std::move(peer), std::move(address));
         co_return over_peer;
@@ -237,7 +239,7 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId p
     }
     Result<std::shared_ptr<Connection>> last = fail(Errc::not_found, "the name has no address");
     for (const std::string& ip : ips) {
-        last = co_await dial_ip(peer, address, ip);
+        last = co_await dial_ip(peer, address, ip, how);
         if (last) break;
     }
     co_return last;
@@ -245,7 +247,8 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId p
 
 io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
                                                                    Multiaddr address,
-                                                                   std::string ip) {
+                                                                   std::string ip,
+                                                                   DialOptions how) {
     const TcpTarget target = address.tcp_target().value();
     if (options.gater != nullptr && !options.gater->may_dial(peer, ip))
         co_return fail(Errc::unavailable, ip + " is blocked by this node's rules");
@@ -253,31 +256,63 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
     KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, true));
     const io::Address socket{.host = std::move(ip), .port = target.port};
     std::vector<Security> securities = options.securities;
-    auto channel = co_await connect_channel(socket, peer, target, securities);
+    auto channel = co_await connect_channel(socket, peer, target, securities, how);
     if (!channel && channel.error().code == Errc::unsupported && securities.size() > 1 &&
-        securities.front() == Security::noise) {
+        !how.is_server && securities.front() == Security::noise) {
         // Noise was proposed together with its first message, behind which nothing can follow.
         securities.erase(securities.begin());
-        channel = co_await connect_channel(socket, peer, target, securities);
+        channel = co_await connect_channel(socket, peer, target, securities, how);
     }
     if (!channel) co_return forward_error(channel);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
     co_return start_connection(
-        std::move(*channel), address.with_peer(peer), true, std::move(place));
+        std::move(*channel), address.with_peer(peer), !how.is_server, std::move(place));
 }
 
 io::Task<Result<SecureChannel>> Host::State::connect_channel(io::Address socket,
                                                              PeerId peer,
                                                              TcpTarget target,
-                                                             std::vector<Security> securities) {
-    auto connecting = network.connect(std::move(socket));
+                                                             std::vector<Security> securities,
+                                                             DialOptions how) {
+    auto connecting = connect_socket(std::move(socket), how);
     auto raw = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(connecting));
     if (!raw) co_return forward_error(raw);
-    auto upgrading = upgrade_outbound(
-        std::move(*raw), std::move(peer), std::move(target), std::move(securities));
+    auto upgrading =
+        how.is_server
+            ? upgrade_adopted(std::move(*raw), std::move(peer), false)
+            : upgrade_outbound(
+                  std::move(*raw), std::move(peer), std::move(target), std::move(securities));
     auto channel =
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
     co_return channel;
+}
+
+// Where it listens in the family of that address; not at loopback for what is elsewhere.
+std::optional<io::Address> Host::State::listening_beside(const io::Address& socket) const {
+    const auto target = Multiaddr::of(socket);
+    if (!target) return std::nullopt;
+    const bool is_v6 = socket.host.contains(':');
+    for (const Listening& entry : listening) {
+        const auto place = Multiaddr::of(entry.socket);
+        if (!place || entry.socket.host.contains(':') != is_v6) continue;
+        if (place->is_loopback() && !target->is_loopback()) continue;
+        return entry.socket;
+    }
+    return std::nullopt;
+}
+
+io::Task<Result<std::unique_ptr<io::Stream>>> Host::State::connect_socket(io::Address socket,
+                                                                          DialOptions how) {
+    if (how.from_listening_port) {
+        std::optional<io::Address> local = listening_beside(socket);
+        if (local) {
+            auto beside = co_await network.connect_from(std::move(*local), socket);
+            const bool is_usable = beside || beside.error().code != Errc::invalid_argument;
+            if (is_usable || how.is_server) co_return beside;
+        }
+    }
+    auto plain = co_await network.connect(std::move(socket));
+    co_return plain;
 }
 
 io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io::Stream> raw,
@@ -308,42 +343,6 @@ io::Task<Result<SecureChannel>> Host::State::secure_dialled(std::unique_ptr<io::
         SecureChannel channel,
         co_await secure_outbound(std::move(raw), secure, securities, muxers, std::move(expected)));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, true));
-    co_return channel;
-}
-
-io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_over_peer(PeerId peer,
-                                                                          Multiaddr address) {
-    if (dial_circuit == nullptr) co_return fail(Errc::unsupported, "this node uses no relays");
-    const CircuitDialer dialer = dial_circuit;  // may be set again meanwhile
-    ConnectionPlace place;
-    KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, false));
-    const Multiaddr circuit = address.with_peer(peer);
-    auto dialling_it = dialer(circuit);
-    auto raw =
-        co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(dialling_it));
-    if (!raw) co_return forward_error(raw);
-    std::optional<PeerId> expected(std::move(peer));
-    auto upgrading = upgrade_adopted(std::move(*raw), std::move(expected), true);
-    auto channel =
-        co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
-    if (!channel) co_return forward_error(channel);
-    if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
-    co_return start_connection(std::move(*channel), circuit, true, std::move(place));
-}
-
-// Where the first security is refused there is no second stream to try the next on: all are
-// proposed in turn.
-io::Task<Result<SecureChannel>> Host::State::upgrade_adopted(std::unique_ptr<io::Stream> raw,
-                                                             std::optional<PeerId> expected,
-                                                             bool is_dialler) {
-    if (is_dialler && expected) {
-        auto dialled =
-            co_await secure_dialled(std::move(raw), std::move(*expected), options.securities);
-        co_return dialled;
-    }
-    const std::vector<std::string> muxers{kYamuxProtocol};
-    KWAAI_CO_TRY(SecureChannel channel, co_await secure_inbound(std::move(raw), secure, muxers));
-    KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
     co_return channel;
 }
 

@@ -28,7 +28,15 @@ io::Task<void> take_one(Host& host,
     auto raw = co_await listener->accept();
     REQUIRE(raw.has_value());
     Multiaddr circuit = Multiaddr::parse("/p2p-circuit").value();
-    taken = co_await host.adopt(std::move(*raw), std::move(circuit), false);
+    Circuit taking{.stream = std::move(*raw), .limit = {}};
+    taken = co_await host.adopt(std::move(taking), std::move(circuit), false);
+}
+
+io::Task<Result<Circuit>> dial_plainly(testing::SimNetwork& network) {
+    io::Address socket{.host = HostWorld::ip(1), .port = 9};
+    KWAAI_CO_TRY(std::unique_ptr<io::Stream> raw,
+                 co_await network.host(HostWorld::ip(0)).connect(std::move(socket)));
+    co_return Circuit{.stream = std::move(raw), .limit = {}};
 }
 
 io::Task<void> dial_one(Host& host, Multiaddr address, std::optional<Result<PeerId>>& dialled) {
@@ -94,10 +102,7 @@ TEST_CASE("a stream that comes by other means becomes a connection as any other"
         REQUIRE(listening.has_value());
         const std::shared_ptr<io::Listener> listener = std::move(*listening);
         dialler.set_circuit_dialer(
-            [&network](Multiaddr /*address*/) -> io::Task<Result<std::unique_ptr<io::Stream>>> {
-                io::Address socket{.host = HostWorld::ip(1), .port = 9};
-                return network.host(HostWorld::ip(0)).connect(std::move(socket));
-            });
+            [&network](Multiaddr /*address*/) { return dial_plainly(network); });
         const Multiaddr circuit =
             Multiaddr::parse(world.address(2).to_text() + "/p2p-circuit").value();
         const Multiaddr address = circuit.with_peer(taker.id());

@@ -31,6 +31,7 @@ public:
         state_.manager->closed(connection_.get());
         connection_->identified.notify_all();
         state_.connection_ended.notify_all();
+        state_.direct_changed.notify_all();
         state_.notify(*connection_, ConnectionChange::closed);
     }
 
@@ -99,10 +100,12 @@ bool Host::State::may_keep(const PeerId& peer,
     return options.gater == nullptr || options.gater->may_keep(peer, direction, address);
 }
 
-Result<std::shared_ptr<Connection>> Host::State::start_connection(SecureChannel channel,
-                                                                  Multiaddr address,
-                                                                  bool is_outbound,
-                                                                  ConnectionPlace place) {
+Result<std::shared_ptr<Connection>> Host::State::start_connection(
+    SecureChannel channel,
+    Multiaddr address,
+    bool is_outbound,
+    ConnectionPlace place,
+    std::optional<CircuitLimit> limit) {
     const Direction direction = is_outbound ? Direction::outbound : Direction::inbound;
     if (!may_keep(channel.remote, direction, address))
         return fail(Errc::unavailable,
@@ -115,11 +118,13 @@ Result<std::shared_ptr<Connection>> Host::State::start_connection(SecureChannel 
                                                    std::move(channel.stream),
                                                    options.limits,
                                                    clock);
+    connection->limit = limit;
     connections[connection->remote].push_back(connection);
     manager->opened(connection.get(), connection->remote, clock.now());
     group->spawn(&State::run_connection, std::ref(*this), connection);
     notify(*connection, ConnectionChange::opened);
     if (manager->size() > options.limits.connections_high) close_surplus();
+    direct_changed.notify_all();
     return connection;
 }
 

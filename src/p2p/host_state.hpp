@@ -76,14 +76,21 @@ struct Host::State {
                                          Race& race);
     io::Task<void> race_one(PeerId peer, Multiaddr address, Race& race);
     [[nodiscard]] std::vector<RankedAddress> rank(const PeerId& peer, std::vector<Multiaddr> ready);
-    io::Task<Result<std::shared_ptr<Connection>>> dial_address(PeerId peer, Multiaddr address);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_address(PeerId peer,
+                                                               Multiaddr address,
+                                                               DialOptions how);
     io::Task<Result<std::shared_ptr<Connection>>> dial_ip(PeerId peer,
                                                           Multiaddr address,
-                                                          std::string ip);
+                                                          std::string ip,
+                                                          DialOptions how);
+    io::Task<Result<std::unique_ptr<io::Stream>>> connect_socket(io::Address socket,
+                                                                 DialOptions how);
+    [[nodiscard]] std::optional<io::Address> listening_beside(const io::Address& socket) const;
     io::Task<Result<SecureChannel>> connect_channel(io::Address socket,
                                                     PeerId peer,
                                                     TcpTarget target,
-                                                    std::vector<Security> securities);
+                                                    std::vector<Security> securities,
+                                                    DialOptions how);
     io::Task<Result<>> agree_on_muxer(SecureChannel& channel, bool is_outbound);
     io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw,
                                                      PeerId peer,
@@ -92,8 +99,15 @@ struct Host::State {
     io::Task<Result<SecureChannel>> secure_dialled(std::unique_ptr<io::Stream> raw,
                                                    PeerId peer,
                                                    std::vector<Security> securities);
-    io::Task<Result<std::shared_ptr<Connection>>> dial_over_peer(PeerId peer, Multiaddr address);
     io::Task<Result<Upgraded>> upgrade_inbound(std::unique_ptr<io::Stream> raw);
+
+    // host_circuit.cpp
+    io::Task<Result<std::shared_ptr<Connection>>> connection_for_stream(PeerId peer,
+                                                                        bool allows_relayed);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_over_peer(PeerId peer, Multiaddr address);
+    io::Task<Result<SecureChannel>> upgrade_adopted(std::unique_ptr<io::Stream> raw,
+                                                    std::optional<PeerId> expected,
+                                                    bool is_dialler);
 
     // host_serve.cpp
     void start_accepting(Listening& listening);
@@ -105,15 +119,14 @@ struct Host::State {
     [[nodiscard]] bool may_keep(const PeerId& peer,
                                 Direction direction,
                                 const Multiaddr& address) const;
-    io::Task<Result<SecureChannel>> upgrade_adopted(std::unique_ptr<io::Stream> raw,
-                                                    std::optional<PeerId> expected,
-                                                    bool is_dialler);
     void notify(const Connection& connection, ConnectionChange change);
     /// Takes the connection in where the gater and the limits of its peer allow it.
-    [[nodiscard]] Result<std::shared_ptr<Connection>> start_connection(SecureChannel channel,
-                                                                       Multiaddr address,
-                                                                       bool is_outbound,
-                                                                       ConnectionPlace place);
+    [[nodiscard]] Result<std::shared_ptr<Connection>> start_connection(
+        SecureChannel channel,
+        Multiaddr address,
+        bool is_outbound,
+        ConnectionPlace place,
+        std::optional<CircuitLimit> limit = {});
     void close_surplus();
     io::Task<void> keep_trimmed();
     io::Task<void> run_connection(std::shared_ptr<Connection> connection);
@@ -166,6 +179,8 @@ struct Host::State {
     std::vector<std::weak_ptr<ConnectionObserver>> observers;
     std::unordered_map<PeerId, std::vector<std::shared_ptr<Connection>>> connections;
     std::set<PeerId> dialling;
+    std::multiset<PeerId> expecting_direct;
+    io::Event direct_changed;  // a connection came or went, or is no longer expected
     io::Event dial_ended;
     io::Event connection_ended;
     io::Event closing;

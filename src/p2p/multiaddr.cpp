@@ -236,6 +236,23 @@ bool Multiaddr::is_relayed() const {
     return std::ranges::any_of(parts(), is_circuit);
 }
 
+Multiaddr Multiaddr::with_circuit() const {
+    Multiaddr address = *this;
+    append_part(address.bytes_, *detail::find_protocol("p2p-circuit"), {});
+    return address;
+}
+
+std::optional<Multiaddr> Multiaddr::relay() const {
+    Multiaddr front{std::string()};
+    for (const AddrPart& part : parts()) {
+        if (part.code == AddrCode::p2p_circuit) return front;
+        append_part(front.bytes_,
+                    *detail::find_protocol(static_cast<std::uint64_t>(part.code)),
+                    part.value);
+    }
+    return std::nullopt;
+}
+
 bool Multiaddr::is_loopback() const {
     const std::vector<AddrPart> all = parts();
     const Bytes ip = first_ip(all);

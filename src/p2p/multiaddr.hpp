@@ -93,6 +93,10 @@ public:
     [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
     /// Whether it leads over another peer: has a /p2p-circuit part.
     [[nodiscard]] bool is_relayed() const;
+    /// With /p2p-circuit as last part: by way of the peer that this address ends with.
+    [[nodiscard]] Multiaddr with_circuit() const;
+    /// What is in front of the first /p2p-circuit: where the relay is reached, with its /p2p.
+    [[nodiscard]] std::optional<Multiaddr> relay() const;
     [[nodiscard]] bool is_loopback() const;
     /// 0.0.0.0 or ::, which stand for every address of the machine.
     [[nodiscard]] bool is_unspecified() const;

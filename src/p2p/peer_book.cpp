@@ -32,16 +32,21 @@ PeerBook::Candidates PeerBook::candidates(const PeerId& peer, io::TimePoint now)
     touch(peer);
     const Entry* soonest = nullptr;
     std::vector<Multiaddr> websockets;
+    std::vector<Multiaddr> relayed;
     for (const Entry& entry : known->second.entries) {
         found.is_known = true;
         if (entry.not_before <= now)
-            (is_websocket(entry.address) ? websockets : found.ready).push_back(entry.address);
+            (entry.address.is_relayed()    ? relayed
+             : is_websocket(entry.address) ? websockets
+                                           : found.ready)
+                .push_back(entry.address);
         else if (soonest == nullptr || entry.not_before < soonest->not_before)
             soonest = &entry;
     }
     std::ranges::reverse(found.ready);
     // Who announces both is reached with a round trip and the masks less.
     found.ready.insert(found.ready.end(), websockets.rbegin(), websockets.rend());
+    found.ready.insert(found.ready.end(), relayed.rbegin(), relayed.rend());
     if (found.ready.size() > limits_.dials_per_peer_max)
         found.ready.erase(
             found.ready.begin() + static_cast<std::ptrdiff_t>(limits_.dials_per_peer_max),

@@ -25,7 +25,8 @@ public:
 
     struct Candidates {
         std::vector<Multiaddr> ready;  // without /p2p, the one that worked last first, but
-                                       // WebSocket behind all others; at most dials_per_peer_max
+                                       // WebSocket behind all others, and relayed ones behind
+                                       // those; at most dials_per_peer_max
         io::Duration back_off{};       // until the first of the others, where none is ready
         std::string last_failure;      // why that one failed
         bool is_known = false;         // whether there is any address

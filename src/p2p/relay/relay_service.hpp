@@ -1,0 +1,52 @@
+// A node as a relay: peers that cannot be dialled reserve a place, and others reach them through
+// it.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+
+#include "io/clock.hpp"
+#include "p2p/host.hpp"
+#include "p2p/relay/relay_limits.hpp"
+#include "p2p/relay/relay_state.hpp"
+
+namespace kwaai::p2p::relay {
+
+struct RelayServiceOptions {
+    RelayLimits limits;
+    /// Of the wall clock, since 1970.
+    std::function<std::uint64_t()> unix_seconds;
+};
+
+/// Serves the hop protocol from its construction to its destruction; nothing is relayed without
+/// one. Never over a connection that is relayed itself. Confined to the loop's thread.
+class RelayService {
+public:
+    /// `host` and `clock` outlive it, and the host's run() has ended before its destruction.
+    RelayService(Host& host, io::Clock& clock, RelayServiceOptions options);
+    RelayService(const RelayService&) = delete;
+    RelayService& operator=(const RelayService&) = delete;
+    ~RelayService();
+
+    [[nodiscard]] std::size_t reservation_count() const { return state_.reservation_count(); }
+
+    [[nodiscard]] std::size_t circuit_count() const { return state_.circuit_count(); }
+
+private:
+    io::Task<void> serve(std::unique_ptr<Stream> stream);
+    io::Task<Result<>> answer(Stream& stream);
+    io::Task<Result<>> refuse(Stream& stream, Status status);
+    io::Task<Result<>> reserve(Stream& stream);
+    io::Task<Result<>> connect(Stream& stream, PeerId destination);
+    io::Task<Result<std::unique_ptr<Stream>>> reach(PeerId source, PeerId destination);
+    io::Task<Result<std::unique_ptr<Stream>>> ask_destination(PeerId source, PeerId destination);
+    [[nodiscard]] WireReservation reservation_for(const PeerId& peer) const;
+
+    Host& host_;
+    io::Clock& clock_;
+    RelayServiceOptions options_;
+    RelayState state_;
+    std::shared_ptr<void> observing_;
+};
+
+}  // namespace kwaai::p2p::relay
