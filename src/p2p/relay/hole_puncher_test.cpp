@@ -161,6 +161,40 @@ TEST_CASE("only the one who was reached through a relay may begin, and in turn")
     });
 }
 
+/// Takes part in every exchange, and dials nobody.
+io::Task<void> agree_only(std::unique_ptr<Stream> stream, unsigned& synced) {
+    const HolePunchMessage connect{.type = HolePunchType::connect,
+                                   .addresses = {Multiaddr::parse("/ip4/10.0.0.9/tcp/1").value()}};
+    const codec::Buffer answer = encode_hole_punch(connect);
+    const auto theirs = co_await read_length_prefixed(*stream, 4096);
+    const Bytes bytes(answer);
+    const auto written = co_await stream->write(bytes);
+    const auto sync = co_await read_length_prefixed(*stream, 4096);
+    if (theirs && written && sync && *sync) ++synced;
+    stream->close();
+}
+
+io::Task<void> run_target(io::TaskGroup& group, RelayWorld& world, io::Duration time) {
+    group.spawn(&HolePuncher::run, std::ref(world.puncher(kTarget)));
+    const auto place = co_await world.reserve(kTarget, kRelay);
+    REQUIRE(place.has_value());
+    const auto peer = co_await world.host(kSource).connect(world.circuit(kRelay, kTarget));
+    REQUIRE(peer.has_value());
+    co_await world.clock().sleep_for(time);
+    group.cancel();
+}
+
+TEST_CASE("a hole is tried three times, with a peer that never comes as well") {
+    run_relays(3, 1, {}, [](RelayWorld& world) -> io::Task<void> {
+        unsigned synced = 0;
+        world.host(kSource).handle(kDcutrProtocol, [&synced](std::unique_ptr<Stream> stream) {
+            return agree_only(std::move(stream), synced);
+        });
+        co_await io::with_group(run_target, std::ref(world), io::Duration(100s));
+        CHECK(synced == HolePunchLimits().attempts);
+    });
+}
+
 TEST_CASE("hole-punch messages come back as they were written, without relays' addresses") {
     const Multiaddr direct = Multiaddr::parse("/ip4/192.0.2.1/tcp/4001").value();
     const HolePunchMessage message{

@@ -1,6 +1,7 @@
 // Peers that ask relays, and relays that answer, what they should not.
 #include <doctest/doctest.h>
 
+#include "io/timeout.hpp"
 #include "p2p/length_prefixed.hpp"
 #include "p2p/relay/relay_world_test.hpp"
 
@@ -175,6 +176,60 @@ TEST_CASE("circuits that nobody reserved for, or that claim another peer, are no
         CHECK(!target.is_connected(world.host(kSource).id()));
         for (const PeerInfo& info : target.peers())
             CHECK(!info.connected->is_relayed());
+    });
+}
+
+io::Task<void> accept_and_hold(io::Clock& clock, std::unique_ptr<Stream> stream) {
+    const auto request = co_await read_length_prefixed(*stream, 4096);
+    CHECK(request.has_value());
+    const codec::Buffer answer =
+        encode_stop({.type = StopType::status, .peer = {}, .limit = {}, .status = Status::ok});
+    const Bytes bytes(answer);
+    const auto written = co_await stream->write(bytes);
+    CHECK(written.has_value());
+    co_await clock.sleep_for(1h);
+}
+
+// What a stream takes until it takes nothing for a while, at most `most`.
+io::Task<std::size_t> fill(Stream& stream, io::Clock& clock, std::size_t most) {
+    const std::vector<std::byte> chunk(16 << 10);
+    std::size_t count = 0;
+    while (count < most) {
+        const Bytes bytes(chunk);
+        auto writing = stream.write(bytes);
+        const auto written = co_await io::with_timeout(clock, 5s, std::move(writing));
+        if (!written) break;
+        count += chunk.size();
+    }
+    co_return count;
+}
+
+TEST_CASE("a destination that does not read stops the source, and the relay holds a buffer") {
+    RelayLimits limits;
+    limits.circuit.reset();
+    run_relays(3, 1, limits, [](RelayWorld& world) -> io::Task<void> {
+        const auto place = co_await world.reserve(kTarget, kRelay);
+        REQUIRE(place.has_value());
+        world.host(kTarget).handle(kStopProtocol, [&world](std::unique_ptr<Stream> stream) {
+            return accept_and_hold(world.clock(), std::move(stream));
+        });
+        Host& source = world.host(kSource);
+        const auto relay = co_await source.connect(world.hosts().address(kRelay));
+        REQUIRE(relay.has_value());
+        auto stream = co_await source.open(*relay, kHopProtocol);
+        REQUIRE(stream.has_value());
+        const codec::Buffer request = connect_to(world.host(kTarget).id());
+        const Bytes bytes(request);
+        const auto written = co_await (*stream)->write(bytes);
+        REQUIRE(written.has_value());
+        const auto reply = co_await read_length_prefixed(**stream, 4096);
+        REQUIRE(reply.has_value());
+        REQUIRE(reply->has_value());
+        CHECK(decode_hop(**reply, 1)->status == Status::ok);
+        // One initial window of 256 KiB to the relay and one from there, and little more.
+        const std::size_t taken = co_await fill(**stream, world.clock(), 16 << 20);
+        CHECK(taken >= 256 << 10);
+        CHECK(taken <= 640 << 10);
     });
 }
 
