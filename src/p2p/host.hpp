@@ -183,7 +183,7 @@ public:
     /// Whether a connection to the peer leads over no other one.
     [[nodiscard]] bool is_connected_directly(const PeerId& peer) const;
     /// While the lease lives, open() waits for a direct connection to the peer instead of failing
-    /// for the lack of one.
+    /// for the lack of one. The host outlives it.
     [[nodiscard]] std::shared_ptr<void> expect_direct(const PeerId& peer);
 
     /// Closes all connections to a peer.
