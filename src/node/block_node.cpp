@@ -13,7 +13,6 @@
 #include "io/interfaces.hpp"
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
-#include "node/dialable.hpp"
 #include "node/directories.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/discovery/discovery.hpp"

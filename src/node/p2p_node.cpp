@@ -10,9 +10,9 @@
 #include "io/signals.hpp"
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
-#include "node/dialable.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/kad/validator.hpp"
+#include "p2p/nat/address_manager.hpp"
 #include "p2p/protocol/perf.hpp"
 
 namespace kwaai::node {
@@ -114,6 +114,7 @@ struct P2pNode::Parts {
                 .limits = options.limits,
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
+          addresses(host, loop.clock(), {}),
           dht(host, loop.clock(), dht_options()),
           discovery(host, loop.clock(), dht, discovery_options()) {
         if (options.serves_perf) perf.emplace(host, loop.clock(), p2p::PerfLimits());
@@ -134,6 +135,7 @@ struct P2pNode::Parts {
     P2pNodeOptions options;
     io::TcpNetwork network;
     p2p::Host host;
+    p2p::AddressManager addresses;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
     std::optional<p2p::PerfServer> perf;
@@ -147,7 +149,7 @@ p2p::kad::DhtOptions P2pNode::Parts::dht_options() {
     chosen.seed = seconds_since_1970();
     chosen.validators = p2p::kad::standard_validators(seconds_since_1970);
     chosen.own_addresses = [this] {
-        return dialable_addresses(host);
+        return addresses.told();
     };
     return chosen;
 }
@@ -182,6 +184,7 @@ io::Task<void> P2pNode::Parts::attend(io::TaskGroup& group,
                                       Result<>& ended) {
     Parts& parts = *node.parts_;
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
+    group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
     group.spawn(&Parts::stay_joined, std::ref(parts));
@@ -281,7 +284,7 @@ io::Task<Result<SharedValue>> P2pNode::get(std::string name) {
 
 std::vector<p2p::Multiaddr> P2pNode::addresses() const {
     std::vector<p2p::Multiaddr> all;
-    for (const p2p::Multiaddr& address : dialable_addresses(parts_->host))
+    for (const p2p::Multiaddr& address : parts_->addresses.told())
         all.push_back(address.with_peer(parts_->host.id()));
     return all;
 }
