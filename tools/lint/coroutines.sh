@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Fails on coroutine statements that g++ 12 miscompiles (coroutines.query). Reads build/dev/compile_commands.json.
+# tools/lint/coroutines.sh changed looks at the sources that changed alone (tools/lint/changed.sh): for CI, a day's work.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -14,6 +15,11 @@ fi
 mapfile -t files < <(grep -lE --include='*.cpp' -r '\bco_await\b' src apps 2>/dev/null | while read -r file; do
   if grep -q "/$file\"" $database; then echo "$file"; fi
 done)
+if [ "${1:-}" = changed ]; then
+  status=0
+  changed=$(tools/lint/changed.sh) || status=$?
+  if [ $status -eq 0 ]; then mapfile -t files < <(printf '%s\n' "${files[@]}" | grep -xF "$changed" || true); fi
+fi
 if [ ${#files[@]} -eq 0 ]; then
   echo "coroutines: no source has one"
   exit 0

@@ -1,7 +1,6 @@
 #!/usr/bin/env bash
 # clang-tidy 19 on the C++ sources that changed: tools/lint/tidy.sh [BASE]
-# BASE defaults to the merge base with origin/main, or where that is HEAD itself, the last commit older than a day; with no such
-# commit there is nothing that changed. Stops starting new files after TIDY_SECONDS (600) and names those it did not reach.
+# BASE as for tools/lint/changed.sh; with no such commit there is nothing that changed. Stops starting new files after TIDY_SECONDS (600) and names those it did not reach.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -9,26 +8,18 @@ seconds=${TIDY_SECONDS:-600}
 database=build/dev/compile_commands.json
 [ -f $database ] || { echo "There is no $database: run tools/build.sh dev first." >&2; exit 1; }
 
-base=${1:-$(git merge-base HEAD origin/main 2>/dev/null || true)}
-if [ -z "$base" ] || [ "$(git rev-parse "$base^{commit}")" = "$(git rev-parse HEAD)" ]; then
-  base=$(git rev-list -1 --before='24 hours ago' HEAD)
-fi
-if [ -z "$base" ]; then
+status=0
+changed=$(tools/lint/changed.sh "$@") || status=$?
+if [ $status -eq 3 ]; then
   echo "tidy: no commit to compare with; tools/lint/tidy.sh BASE checks what changed since BASE"
   exit 0
 fi
-changed=$(git diff --name-only --diff-filter=d "$base" -- 'src/*.[ch]pp' 'apps/*.cpp')
-
-# A changed header is seen through the source beside it. Newest first: what is reached in time is what matters most.
-files=()
-for file in $(for name in $changed; do echo "${name%.hpp}" | sed 's/$/.cpp/; s/\.cpp\.cpp$/.cpp/'; done | sort -u); do
-  if [ -f "$file" ] && grep -q "/$file\"" $database; then files+=("$file"); fi
-done
-if [ ${#files[@]} -eq 0 ]; then
+[ $status -eq 0 ] || exit $status
+if [ -z "$changed" ]; then
   echo "tidy: no source changed"
   exit 0
 fi
-mapfile -t files < <(ls -t "${files[@]}")
+mapfile -t files <<<"$changed" # newest first: what is reached in time is what matters most
 
 work=build/tidy
 rm -rf $work

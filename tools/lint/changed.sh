@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# The C++ sources that changed, by path, newest first: tools/lint/changed.sh [BASE]
+# BASE defaults to the merge base with origin/main, or where that is HEAD itself, the last commit older than a day. A changed
+# header stands for the source beside it. Exit status 3: there is no commit to compare with.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+base=${1:-$(git merge-base HEAD origin/main 2>/dev/null || true)}
+if [ -z "$base" ] || [ "$(git rev-parse "$base^{commit}")" = "$(git rev-parse HEAD)" ]; then
+  base=$(git rev-list -1 --before='24 hours ago' HEAD)
+fi
+[ -n "$base" ] || exit 3
+files=()
+for file in $(git diff --name-only --diff-filter=d "$base" -- 'src/*.[ch]pp' 'apps/*.cpp' | sed 's/\.hpp$/.cpp/' | sort -u); do
+  if [ -f "$file" ] && grep -q "/$file\"" build/dev/compile_commands.json; then files+=("$file"); fi
+done
+if [ ${#files[@]} -gt 0 ]; then ls -t "${files[@]}"; fi
