@@ -157,7 +157,9 @@ public:
 
     void step(const RouteReport::Hops& hops) {
         if (struck_at_ && !took_) took_ = Clock::now() - *struck_at_;
-        if (steps_left_ == 0 || --steps_left_ > 0) return;
+        if (steps_left_ == 0) return;
+        --steps_left_;
+        if (steps_left_ > 0) return;
         const auto& victim = hops[hops.size() / 2].hop;
         peer_ = victim.server.peer.to_text();
         const auto process = stage_.kill(peer_);
@@ -236,7 +238,7 @@ Result<Performance> perform(const std::string& path,
     swarm.finds_servers = true;
     KWAAI_TRY(const std::string first, stage->first_address());
     swarm.bootstrap = {first};
-    EngineFlags engine{.model = path, .threads = threads};
+    const EngineFlags engine{.model = path, .threads = threads};
     KWAAI_TRY(node::ClientNodeOptions options, client_options(engine, swarm, report));
     options.servers_min = stage->size();  // the twin of the one who dies, too
     options.events.on_step = [&](const RouteReport::Hops& hops) {
