@@ -7,12 +7,17 @@
 #include <fstream>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 
 #include "interop/peer_dialler.hpp"
+#include "interop/peer_kad.hpp"
 #include "interop/peer_nat.hpp"
+#include "interop/peer_relay.hpp"
 #include "interop/peer_services.hpp"
 #include "io/datagram.hpp"
 #include "io/interfaces.hpp"
@@ -22,8 +27,8 @@
 #include "io/tcp.hpp"
 #include "p2p/discovery/mdns.hpp"
 #include "p2p/host.hpp"
-#include "p2p/protocol/perf.hpp"
 #include "p2p/nat/gateway.hpp"
+#include "p2p/protocol/perf.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -39,6 +44,10 @@ struct Flags {
     bool has_mdns = false;
     std::string upnp;
     std::string natpmp;
+    bool is_kad = false;
+    std::string kad_join;
+    std::string relays;   // limited or unlimited: be a relay whose circuits are
+    std::string reserve;  // a relay's address
     DialFlags dial;
 };
 
@@ -61,14 +70,27 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_flag("--mdns", flags.has_mdns, "a listener finds and is found on the local network");
     app.add_option("--upnp", flags.upnp, "URL of a router's description: map a port and end");
     app.add_option("--natpmp", flags.natpmp, "IP of a router: the same");
+    app.add_flag("--kad", flags.is_kad, "a node of a table, a client where it does not listen");
+    app.add_option("--kad-join", flags.kad_join, "a listener: the node to join, put and provide");
+    app.add_option("--kad-peer", flags.dial.kad_peer, "a dialler: who joined, to look for");
+    app.add_option("--relay", flags.relays, "be a relay, whose circuits are")
+        ->check(CLI::IsMember({"limited", "unlimited"}));
+    app.add_option("--reserve", flags.reserve, "multiaddr of a relay to be reached through");
+    app.add_flag("--punch",
+                 flags.dial.waits_for_direct,
+                 "turn relayed connections into direct ones; a dialler waits for that");
     app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
 }
 
 // The file appears whole: who waits for it reads all lines.
-void tell_addresses(const p2p::Host& host, const std::string& file) {
+void tell_addresses(const p2p::Host& host,
+                    const std::vector<p2p::Multiaddr>& relayed,
+                    const std::string& file) {
     std::string lines;
     for (const p2p::Multiaddr& address : host.addresses())
         lines += address.to_text() + "\n";
+    for (const p2p::Multiaddr& address : relayed)
+        lines += address.with_peer(host.id()).to_text() + "\n";
     std::fputs(lines.c_str(), stdout);
     std::fflush(stdout);
     if (file.empty()) return;
@@ -79,31 +101,57 @@ void tell_addresses(const p2p::Host& host, const std::string& file) {
 struct Node {
     io::Loop& loop;
     p2p::Host& host;
-    NatNode* nat;     // where it is wanted
-    p2p::Mdns* mdns;  // the same
+    RelayNode& relay;
+    NatNode* nat;          // where it is wanted
+    p2p::Mdns* mdns;       // the same
+    p2p::kad::Dht* table;  // the same
     const Flags& flags;
 };
 
-io::Task<void> work(io::TaskGroup& group, Node node) {
-    group.spawn(&p2p::Host::run, std::ref(node.host));
+io::Task<void> serve(Node node) {
+    if (node.table != nullptr && !node.flags.kad_join.empty()) {
+        const auto joined = co_await join_table(node.host, *node.table, node.flags.kad_join);
+        if (!joined) {
+            std::fprintf(stderr, "kwaai_interop_peer: %s\n", joined.error().context.c_str());
+            co_return;
+        }
+    }
+    // Told once there is a relayed one, too, where that is wanted.
+    if (node.flags.reserve.empty()) tell_addresses(node.host, {}, node.flags.address_file);
+    io::Signals signals(node.loop);
+    co_await signals.next();
+}
+
+io::Task<std::string> dial(Node node) {
+    DialFlags flags = node.flags.dial;
+    flags.table = node.table;
+    std::string report;
+    if (node.nat != nullptr)
+        report = co_await node.nat->ask(flags.address);
+    else
+        report = co_await dial_and_try(node.host, node.loop.clock(), std::move(flags));
+    co_return report;
+}
+
+io::Task<void> attend(io::TaskGroup& group, Node node) {
+    if (node.table != nullptr) group.spawn(&p2p::kad::Dht::run, std::ref(*node.table));
     if (node.mdns != nullptr) group.spawn(&p2p::Mdns::run, std::ref(*node.mdns));
     if (node.nat != nullptr) group.spawn(&NatNode::run, std::ref(*node.nat));
+    node.relay.start(group);
     if (node.flags.dial.address.empty()) {
-        tell_addresses(node.host, node.flags.address_file);
-        io::Signals signals(node.loop);
-        co_await signals.next();
-    } else if (node.nat != nullptr) {
-        const std::string report = co_await node.nat->ask(node.flags.dial.address);
-        std::puts(report.c_str());
-        std::fflush(stdout);
+        co_await serve(node);
     } else {
-        const std::string report =
-            co_await dial_and_try(node.host, node.loop.clock(), node.flags.dial);
+        const std::string report = co_await dial(node);
         std::puts(report.c_str());
         std::fflush(stdout);
     }
+    group.cancel();
+}
+
+io::Task<void> work(io::TaskGroup& group, Node node) {
+    group.spawn(&p2p::Host::run, std::ref(node.host));
+    co_await io::with_group(attend, node);
     node.host.close();
-    if (node.nat != nullptr || node.mdns != nullptr) group.cancel();
 }
 
 void tell_found(const p2p::PeerId& /*peer*/, const std::vector<p2p::Multiaddr>& addresses) {
@@ -124,6 +172,41 @@ Result<> try_gateway(p2p::Gateway& gateway) {
     return {};
 }
 
+Result<> listen(p2p::Host& host, const Flags& flags) {
+    const std::string end = flags.listen == "ws" ? "/ws" : "";
+    KWAAI_TRY(
+        const p2p::Multiaddr address,
+        p2p::Multiaddr::parse("/ip4/" + flags.ip + "/tcp/" + std::to_string(flags.port) + end));
+    KWAAI_CHECKED(host.listen(address));
+    return {};
+}
+
+Result<std::unique_ptr<p2p::Mdns>> make_mdns(io::Loop& loop, p2p::Host& host) {
+    KWAAI_TRY(auto socket,
+              io::open_multicast(loop,
+                                 {.host = p2p::kMdnsGroup, .port = p2p::kMdnsPort},
+                                 io::interface_addresses(io::IpFamily::v4)));
+    return std::make_unique<p2p::Mdns>(
+        host,
+        loop.clock(),
+        std::move(socket),
+        p2p::MdnsOptions{.limits = {}, .random = {}, .on_found = tell_found});
+}
+
+Result<RelayNodeOptions> relay_options(const p2p::Host& host, const Flags& flags) {
+    RelayNodeOptions options;
+    options.serves = flags.relays;
+    options.is_punching = flags.dial.waits_for_direct;
+    if (!flags.reserve.empty()) {
+        KWAAI_TRY(p2p::Multiaddr relay, p2p::Multiaddr::parse(flags.reserve));
+        options.reserve.push_back(std::move(relay));
+    }
+    options.on_reached = [&host, &flags](const std::vector<p2p::Multiaddr>& relayed) {
+        tell_addresses(host, relayed, flags.address_file);
+    };
+    return options;
+}
+
 Result<> run(const Flags& flags) {
     if (!flags.upnp.empty()) return try_gateway(*p2p::make_upnp_gateway(flags.upnp));
     if (!flags.natpmp.empty()) return try_gateway(*p2p::make_natpmp_gateway(flags.natpmp));
@@ -138,12 +221,12 @@ Result<> run(const Flags& flags) {
     p2p::Host host(network, loop.clock(), std::move(options));
     add_services(host);
     const p2p::PerfServer perf(host, loop.clock(), p2p::PerfLimits());
+    KWAAI_TRY(RelayNodeOptions relaying, relay_options(host, flags));
+    RelayNode relay(host, loop.clock(), std::move(relaying));
+    std::optional<p2p::kad::Dht> table;
+    if (flags.is_kad) table.emplace(host, loop.clock(), kad_options(!flags.listen.empty()));
     if (!flags.listen.empty()) {
-        const std::string end = flags.listen == "ws" ? "/ws" : "";
-        KWAAI_TRY(
-            const p2p::Multiaddr address,
-            p2p::Multiaddr::parse("/ip4/" + flags.ip + "/tcp/" + std::to_string(flags.port) + end));
-        KWAAI_CHECKED(host.listen(address));
+        KWAAI_CHECKED(listen(host, flags));
     }
     std::unique_ptr<NatNode> nat;
     if (flags.has_autonat) {
@@ -153,17 +236,10 @@ Result<> run(const Flags& flags) {
     }
     std::unique_ptr<p2p::Mdns> mdns;
     if (flags.has_mdns) {
-        KWAAI_TRY(auto socket,
-                  io::open_multicast(loop,
-                                     {.host = p2p::kMdnsGroup, .port = p2p::kMdnsPort},
-                                     io::interface_addresses(io::IpFamily::v4)));
-        mdns = std::make_unique<p2p::Mdns>(
-            host,
-            loop.clock(),
-            std::move(socket),
-            p2p::MdnsOptions{.limits = {}, .random = {}, .on_found = tell_found});
+        KWAAI_TRY(mdns, make_mdns(loop, host));
     }
-    loop.run(io::with_group(work, Node{loop, host, nat.get(), mdns.get(), flags}));
+    const Node node{loop, host, relay, nat.get(), mdns.get(), table ? &*table : nullptr, flags};
+    loop.run(io::with_group(work, node));
     return {};
 }
 

@@ -8,6 +8,7 @@
 
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
+#include "interop/peer_kad.hpp"
 #include "interop/peer_services.hpp"
 #include "io/event.hpp"
 #include "io/read_exactly.hpp"
@@ -46,6 +47,7 @@ private:
     io::Task<Result<>> first_bytes(p2p::Multiaddr target);
     io::Task<Result<double>> first_byte(p2p::Multiaddr target, double& dial_ms);
     io::Task<Result<>> connect(p2p::Multiaddr target);
+    io::Task<Result<>> wait_for_direct();
     io::Task<Result<>> pings();
     io::Task<Result<double>> echo_of(Bytes sent);
     io::Task<Result<>> echo();
@@ -184,10 +186,25 @@ io::Task<Result<>> Dialler::connect(p2p::Multiaddr target) {
         out_.value(protocol);
     out_.end().member("signed_record", info.is_record_signed);
     if (info.observed) out_.member("observed", info.observed->to_text());
+    if (info.connected) out_.member("remote", info.connected->to_text());
+    out_.member("limited", info.limit.has_value());
     out_.key("addresses").begin_array();
     for (const p2p::Multiaddr& address : info.addresses)
         out_.value(address.to_text());
     out_.end();
+    co_return Result<>();
+}
+
+// Where that leads; empty where the connection stays relayed.
+io::Task<Result<>> Dialler::wait_for_direct() {
+    std::string place;
+    for (int i = 0; i < 300 && place.empty(); ++i) {
+        for (const p2p::PeerInfo& info : host_.peers())
+            if (info.peer == *peer_ && info.connected && !info.connected->is_relayed())
+                place = info.connected->to_text();
+        co_await clock_.sleep_for(std::chrono::milliseconds(100));
+    }
+    out_.member("direct", std::string_view(place));
     co_return Result<>();
 }
 
@@ -298,6 +315,10 @@ io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
     auto connecting = connect(std::move(target));
     co_await attempt("connect", std::move(connecting));
     if (!peer_) co_return;
+    if (flags_.waits_for_direct) {
+        auto waiting = wait_for_direct();
+        co_await attempt("direct connection", std::move(waiting));
+    }
     auto pinging = pings();
     co_await attempt("ping", std::move(pinging));
     if (flags_.echo_mib > 0) {
@@ -313,6 +334,10 @@ io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
     if (flags_.tries_resets) {
         auto resetting = resets();
         co_await attempt("reset", std::move(resetting));
+    }
+    if (flags_.table != nullptr && !flags_.kad_peer.empty()) {
+        auto looking = look_in_table(*flags_.table, flags_.address, flags_.kad_peer, out_);
+        co_await attempt("kad", std::move(looking));
     }
     const std::uint64_t perf_bytes = std::uint64_t{flags_.perf_mib} << 20;
     if (perf_bytes == 0) co_return;

@@ -4,6 +4,7 @@
 
 #include "io/clock.hpp"
 #include "p2p/host.hpp"
+#include "p2p/kad/dht.hpp"
 
 namespace kwaai::interop {
 
@@ -17,6 +18,9 @@ struct DialFlags {
     bool tries_resets = false;
     /// Half-close only once all came back: Hivemind's daemon ends both directions then.
     bool ends_last = false;
+    std::string kad_peer;  // to look for in `table`
+    p2p::kad::Dht* table = nullptr;
+    bool waits_for_direct = false;  // after a relayed connection
 };
 
 /// One JSON object, as peers/README.md describes it; what failed is in it.

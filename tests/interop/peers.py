@@ -43,6 +43,9 @@ class Peer:
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
     has_autonat = False  # and --ip, and --mdns
+    has_kad = False
+    can_relay = False  # be a relay, use one, and be reached through one
+    can_punch = False  # make a direct connection out of a relayed one
     agent = None  # what identify calls it
 
     def prepare(self, cache):
@@ -69,19 +72,20 @@ class Peer:
     def security_flags(self, security):
         return ["--sec", security] if len(self.securities) > 1 else []
 
-    def listen(self, folder, key, transport="tcp", security="noise"):
-        """A running listener and its address; `transport` is tcp or ws, `security` noise or tls."""
-        addresses = pathlib.Path(folder) / f"{self.name}.addresses"
+    def listen(self, folder, key, transport="tcp", security="noise", role="listens", more=()):
+        """A running listener and its address; `transport` is tcp or ws, `security` noise or tls; `more` flags."""
+        addresses = pathlib.Path(folder) / f"{self.name}-{role}.addresses"
         addresses.unlink(missing_ok=True)
         flags = ["--listen", transport, "--addrfile", str(addresses), "--key", key, *self.security_flags(security)]
-        process = self.start(folder, "listens", *flags)
+        process = self.start(folder, role, *flags, *more)
         try:
             process.wait_for(addresses.exists, START_S, "address")
         except BaseException:
             process.stop()
             raise
         lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
-        return process, [line for line in lines if ("/ws/" in line) == (transport == "ws")][0]
+        lines = [line for line in lines if ("/ws/" in line) == (transport == "ws")]
+        return process, [line for line in lines if ("/p2p-circuit/" in line) == ("--reserve" in more)][0]
 
     def listen_at(self, folder, ip, command, *more, role="listens"):
         """A running listener over TCP at this IP, started as `command` says, and its address."""
@@ -108,6 +112,9 @@ class Peer:
 
 class Kwaai(Peer):
     name = "kwaai"
+    has_kad = True
+    can_relay = True
+    can_punch = True
     agent = "kwaai-interop/0.1"
 
     def __init__(self, binary):
@@ -120,6 +127,9 @@ class Kwaai(Peer):
 class Go(Peer):
     name = "go"
     has_autonat = True
+    has_kad = True
+    can_relay = True
+    can_punch = True
     agent = "gopeer/0.1"
 
     def prepare(self, cache):
@@ -137,6 +147,8 @@ class Go(Peer):
 
 class Js(Peer):
     name = "js"
+    has_kad = True
+    can_relay = True
     agent = "jspeer/0.1"
 
     def prepare(self, cache):

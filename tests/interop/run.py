@@ -13,8 +13,10 @@ import signal
 import sys
 import tempfile
 
+from dcutr_case import run_punches
 from delay import DelayedPort
 from gateway_case import run_gateways
+from kad_case import run_kad
 from nat_case import run_autonat, run_mdns
 from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
@@ -117,6 +119,46 @@ def run_matrix(kwaai, peers, folder, tally):
                 tally.row(what, problems_of(report, dialler, listener), note_of(report))
 
 
+def dial_through(relay, target, dialler, limits, folder, *flags):
+    """What a dialler reports of a target that it reaches through a relay whose circuits are limited or unlimited."""
+    relaying, relay_address = relay.listen(folder, KEYS[0], role="relays", more=["--relay", limits])
+    with relaying:
+        reserve = ["--reserve", relay_address]
+        reached, address = target.listen(folder, KEYS[0], role="is reached", more=reserve)
+        with reached:
+            return json.loads(dialler.dial(folder, address, *flags))
+
+
+def run_relays(kwaai, peers, folder, tally):
+    """Each of the three roles is ours once, the other two are the peer's."""
+    print("circuit relay v2: relay, target and dialler; all of the above through it, or with limits pings alone", flush=True)
+    all_of_it = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
+    all_of_it += ["--perf-mib", str(PERF_MIB)]
+    for peer in peers:
+        if not peer.can_relay:
+            continue
+        roles = [(kwaai, peer, peer), (peer, kwaai, peer), (peer, peer, kwaai), (kwaai, kwaai, peer), (kwaai, peer, kwaai)]
+        for (relay, target, dialler), limits in itertools.product(roles, ("unlimited", "limited")):
+            what = f"{dialler.name} → {relay.name} → {target.name}, {limits}"
+            flags = all_of_it if limits == "unlimited" else ["--pings", str(PINGS)]
+            try:
+                report = dial_through(relay, target, dialler, limits, folder, *flags)
+            except Failed as failure:
+                tally.row(what, [str(failure)])
+                continue
+            if limits == "unlimited":
+                problems = problems_of(report, dialler, target)
+            else:
+                problems = [f"{doing}: {why}" for doing, why in report["failures"].items()]
+                if report.get("pings") != PINGS:
+                    problems.append(f"{report.get('pings', 0)} pings of {PINGS} were answered")
+            if report.get("limited") != (limits == "limited"):
+                problems.append(f"the connection's being limited is said to be {report.get('limited')}")
+            if "/p2p-circuit" not in report.get("remote", ""):
+                problems.append(f"the connection leads to {report.get('remote')}")
+            tally.row(what, problems, note_of(report))
+
+
 def run_bench(kwaai, peers, folder):
     nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
     print("one stream, MiB/s; new connection to the first byte of an answer, ms (least, median)", flush=True)
@@ -214,6 +256,9 @@ def main():
         in_namespaces = [peer for peer in matrix if peer.has_autonat]
         run_autonat(kwaai, in_namespaces, folder, tally)
         run_mdns(kwaai, in_namespaces, folder, tally)
+        run_kad(kwaai, [peer for peer in matrix if peer.has_kad], folder, tally)
+        run_relays(kwaai, matrix, folder, tally)
+        run_punches(kwaai, matrix, folder, tally)
         if flags.bench:
             run_bench(kwaai, matrix, folder)
             run_round_trips(kwaai, matrix, folder)

@@ -15,18 +15,23 @@ import (
 	"os"
 	"os/signal"
 	"runtime/debug"
+	"slices"
 	"sort"
 	"strings"
 	"syscall"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
+	dht "github.com/libp2p/go-libp2p-kad-dht"
 	"github.com/libp2p/go-libp2p/core/crypto"
 	"github.com/libp2p/go-libp2p/core/event"
 	"github.com/libp2p/go-libp2p/core/host"
 	"github.com/libp2p/go-libp2p/core/network"
 	"github.com/libp2p/go-libp2p/core/peer"
 	"github.com/libp2p/go-libp2p/core/protocol"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/client"
+	"github.com/libp2p/go-libp2p/p2p/protocol/circuitv2/relay"
+	"github.com/libp2p/go-libp2p/p2p/protocol/holepunch"
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
@@ -180,7 +185,9 @@ func (d *dialler) connect() error {
 		return err
 	}
 	d.out["connect_ms"] = milliseconds(time.Since(begin))
-	state := d.h.Network().ConnsToPeer(d.target.ID)[0].ConnState()
+	conn := d.h.Network().ConnsToPeer(d.target.ID)[0]
+	state := conn.ConnState()
+	d.out["limited"], d.out["remote"] = conn.Stat().Limited, conn.RemoteMultiaddr().String()
 	d.out["security"], d.out["muxer"] = state.Security, state.StreamMultiplexer
 	d.out["early_muxer"] = state.UsedEarlyMuxerNegotiation
 	for {
@@ -188,18 +195,36 @@ func (d *dialler) connect() error {
 		case some := <-sub.Out():
 			switch what := some.(type) {
 			case event.EvtPeerIdentificationCompleted:
+				if what.Peer != d.target.ID {
+					continue // the relay on the way
+				}
 				d.out["agent"], d.out["protocols"] = what.AgentVersion, what.Protocols
 				d.out["signed_record"] = what.SignedPeerRecord != nil
 				d.out["observed"] = fmt.Sprint(what.ObservedAddr)
 				d.out["addresses"] = fmt.Sprint(what.ListenAddrs)
 				return nil
 			case event.EvtPeerIdentificationFailed:
+				if what.Peer != d.target.ID {
+					continue
+				}
 				return fmt.Errorf("identify: %w", what.Reason)
 			}
 		case <-time.After(5 * time.Second):
 			return errors.New("identify: no answer")
 		}
 	}
+}
+
+func (d *dialler) waitForDirect() string {
+	for range 300 {
+		for _, conn := range d.h.Network().ConnsToPeer(d.target.ID) {
+			if !strings.Contains(conn.RemoteMultiaddr().String(), "/p2p-circuit") {
+				return conn.RemoteMultiaddr().String()
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return ""
 }
 
 func (d *dialler) pings(count int) error {
@@ -339,6 +364,46 @@ func (d *dialler) perf(up, down uint64) (float64, error) {
 	return float64(up+down) / (1 << 20) / time.Since(begin).Seconds(), nil
 }
 
+// The reservation lasts longer than any test.
+func reserveAt(h host.Host, at string) error {
+	info, err := peer.AddrInfoFromString(at)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := h.Connect(ctx, *info); err != nil {
+		return err
+	}
+	place, err := client.Reserve(ctx, h, *info)
+	if err == nil && place.Voucher == nil {
+		err = errors.New("no voucher")
+	}
+	return err
+}
+
+// go-libp2p serves hole punching only once a peer, here the relay, has told it a public address.
+func waitForPunching(h host.Host) error {
+	for range 100 {
+		if slices.Contains(h.Mux().Protocols(), holepunch.Protocol) {
+			return nil
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return errors.New("no public address was observed")
+}
+
+func connectToRelay(h host.Host, circuit string) error {
+	at, _, _ := strings.Cut(circuit, "/p2p-circuit")
+	info, err := peer.AddrInfoFromString(at)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	return h.Connect(ctx, *info)
+}
+
 func libraryVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
@@ -366,14 +431,34 @@ func main() {
 	perfMib := flag.Uint64("perf-mib", 0, "one way, then the other")
 	autonat := flag.Bool("autonat", false, "serve it, or ask whether this node is reached")
 	mdns := flag.Bool("mdns", false, "a listener finds and is found on the local network")
+	isKad := flag.Bool("kad", false, "be a node of a table, a client where it does not listen")
+	kadJoin := flag.String("kad-join", "", "a listener: the node of the table to join, to put there and to provide")
+	kadPeer := flag.String("kad-peer", "", "a dialler: the peer that joined, to look for")
+	relays := flag.String("relay", "", "limited or unlimited: be a relay whose circuits are")
+	reserve := flag.String("reserve", "", "multiaddr of a relay to be reached through")
+	punch := flag.Bool("punch", false, "turn relayed connections into direct ones; a dialler waits for that")
 	flag.Parse()
 
 	identity, err := newIdentity(*key)
 	check(err, "making a key")
 	options := []libp2p.Option{libp2p.Identity(identity), libp2p.UserAgent("gopeer/0.1"),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New),
-		libp2p.DisableRelay()}
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New)}
+	switch *relays {
+	case "":
+	case "limited":
+		options = append(options, libp2p.EnableRelayService(), libp2p.ForceReachabilityPublic())
+	default:
+		options = append(options, libp2p.EnableRelayService(relay.WithInfiniteLimits()), libp2p.ForceReachabilityPublic())
+	}
+	if *relays == "" && *reserve == "" && !strings.Contains(*dial, "/p2p-circuit") {
+		options = append(options, libp2p.DisableRelay())
+	} else {
+		options = append(options, libp2p.EnableRelay()) // though it may not listen
+	}
+	if *punch {
+		options = append(options, libp2p.EnableHolePunching())
+	}
 	if *security == "tls" {
 		options = append(options, libp2p.Security(tls.ID, tls.New))
 	} else {
@@ -396,14 +481,30 @@ func main() {
 	h.SetStreamHandler(echoProtocol, serveEcho)
 	h.SetStreamHandler(resetProtocol, serveReset)
 	h.SetStreamHandler(perfProtocol, servePerf)
+	var table *dht.IpfsDHT
+	if *isKad {
+		table, err = newTable(h, *listen != "")
+		check(err, "starting the table")
+		defer table.Close()
+	}
 
 	if *mdns {
 		check(startMdns(h), "starting mDNS")
 	}
 	if *dial == "" {
+		if *kadJoin != "" {
+			check(join(h, table, *kadJoin), "joining "+*kadJoin)
+		}
 		var lines strings.Builder
 		for _, address := range h.Addrs() {
 			fmt.Fprintf(&lines, "%s/p2p/%s\n", address, h.ID())
+		}
+		if *reserve != "" {
+			check(reserveAt(h, *reserve), "reserving at "+*reserve)
+			if *punch {
+				check(waitForPunching(h), "getting ready to punch")
+			}
+			fmt.Fprintf(&lines, "%s/p2p-circuit/p2p/%s\n", *reserve, h.ID())
 		}
 		fmt.Print(lines.String())
 		if *addrFile != "" {
@@ -424,6 +525,10 @@ func main() {
 	if *firstBytes > 0 {
 		d.firstBytes(*firstBytes)
 	}
+	if *punch {
+		check(connectToRelay(h, *dial), "connecting to the relay")
+		check(waitForPunching(h), "getting ready to punch")
+	}
 	failures := map[string]string{}
 	try := func(what string, err error) {
 		if err != nil {
@@ -436,6 +541,9 @@ func main() {
 		if *autonat {
 			try("autonat", d.autonat())
 		}
+		if *punch {
+			d.out["direct"] = d.waitForDirect()
+		}
 		try("ping", d.pings(*pings))
 		if *echoMib > 0 {
 			try("echo", d.echo(*echoMib))
@@ -445,6 +553,9 @@ func main() {
 		}
 		if *resets {
 			try("reset", d.reset())
+		}
+		if *kadPeer != "" {
+			try("kad", d.kad(table, *kadPeer))
 		}
 		if *perfMib > 0 {
 			d.out["perf_up_mib_s"], err = d.perf(*perfMib<<20, 0)

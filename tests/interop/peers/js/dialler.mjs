@@ -90,12 +90,17 @@ async function firstBytes (node, target, rounds) {
 }
 
 async function connect (node, target) {
-  const identified = new Promise((resolve) => node.addEventListener('peer:identify', (event) => resolve(event.detail), { once: true }))
+  // A relay on the way is identified, too.
+  const identified = new Promise((resolve) => node.addEventListener('peer:identify', ({ detail }) => {
+    if (target.toString().endsWith(detail.peerId.toString())) resolve(detail)
+  }))
   const begin = performance.now()
   const connection = await node.dial(target, { signal: AbortSignal.timeout(kPatience) })
   out.connect_ms = performance.now() - begin
   out.security = connection.encryption
   out.muxer = connection.multiplexer
+  out.limited = connection.limits != null
+  out.remote = connection.remoteAddr.toString()
   const told = await Promise.race([identified, pause(5000)])
   if (told == null) throw new Error('identify: no answer')
   out.agent = told.agentVersion
@@ -176,7 +181,7 @@ async function perf (connection, up, down) {
 }
 
 // `flags` as text, as they are given; the report.
-export async function dialAndTry (node, flags) {
+export async function dialAndTry (node, flags, look) {
   const target = multiaddr(flags.dial)
   const rounds = Number(flags['first-bytes'])
   if (rounds > 0) await trying('first bytes', () => firstBytes(node, target, rounds))
@@ -189,6 +194,7 @@ export async function dialAndTry (node, flags) {
     const count = Number(flags.streams)
     if (count > 0) await trying('streams', () => streams(connection, count))
     if (flags.resets) await trying('reset', () => reset(connection))
+    if (flags['kad-peer']) await trying('kad', () => look(node, flags['kad-peer'], out))
     const bytes = Number(flags['perf-mib']) << 20
     if (bytes > 0) {
       await trying('perf up', async () => { out.perf_up_mib_s = await perf(connection, bytes, 0) })

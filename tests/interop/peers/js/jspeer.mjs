@@ -2,6 +2,7 @@
 import fs from 'node:fs'
 import { parseArgs } from 'node:util'
 import { createLibp2p } from 'libp2p'
+import { circuitRelayServer, circuitRelayTransport } from '@libp2p/circuit-relay-v2'
 import { generateKeyPair } from '@libp2p/crypto/keys'
 import { identify, identifyPush } from '@libp2p/identify'
 import { noise } from '@libp2p/noise'
@@ -11,13 +12,17 @@ import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
 import { dialAndTry, kDialFlags, kEcho, kPerf, kReset, sendZeros } from './dialler.mjs'
+import { join, kKadFlags, look, table } from './kad.mjs'
 
 const { values: flags } = parseArgs({
   options: {
     ...kDialFlags,
+    ...kKadFlags,
     listen: { type: 'string' },
     sec: { type: 'string', default: 'noise' },
     port: { type: 'string', default: '0' },
+    relay: { type: 'string' }, // limited or unlimited: be a relay whose circuits are
+    reserve: { type: 'string' }, // multiaddr of a relay to be reached through
     addrfile: { type: 'string' }
   }
 })
@@ -53,14 +58,18 @@ const listenAddress = `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'ws
 const node = await createLibp2p({
   nodeInfo: { userAgent: 'jspeer/0.1' },
   privateKey: await generateKeyPair(flags.key === 'rsa' ? 'RSA' : 'Ed25519', 2048),
-  addresses: { listen: flags.listen ? [listenAddress] : [] },
-  transports: [tcp(), webSockets()],
+  addresses: {
+    listen: [...(flags.listen ? [listenAddress] : []), ...(flags.reserve ? [`${flags.reserve}/p2p-circuit`] : [])]
+  },
+  transports: [tcp(), webSockets(), circuitRelayTransport()],
   connectionEncrypters: [flags.sec === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   services: {
     identify: identify(),
     identifyPush: identifyPush(),
-    ping: ping({ maxOutboundStreams: 20 })
+    ping: ping({ maxOutboundStreams: 20 }),
+    ...(flags.kad && { dht: table(flags.listen != null) }),
+    ...(flags.relay && { relay: circuitRelayServer({ reservations: { applyDefaultLimit: flags.relay === 'limited' } }) })
   },
   connectionGater: { denyDialMultiaddr: () => false },
   connectionManager: { inboundConnectionThreshold: 1000 }
@@ -71,9 +80,12 @@ await node.handle(kPerf, servePerf)
 
 if (flags.dial) {
   const { version } = JSON.parse(fs.readFileSync('node_modules/libp2p/package.json'))
-  console.log(JSON.stringify({ ...await dialAndTry(node, flags), version: `js-libp2p ${version}` }))
+  console.log(JSON.stringify({ ...await dialAndTry(node, flags, look), version: `js-libp2p ${version}` }))
   process.exit(0)
 }
+if (flags['kad-join']) await join(node, flags['kad-join'])
+const isReached = () => node.getMultiaddrs().some((address) => address.toString().includes('/p2p-circuit'))
+for (let i = 0; flags.reserve && !isReached() && i < 300; i++) await new Promise((resolve) => setTimeout(resolve, 100))
 const lines = node.getMultiaddrs().map((address) => address + '\n').join('')
 process.stdout.write(lines)
 if (flags.addrfile) {
