@@ -64,10 +64,14 @@ public:
     /// stop_group().
     [[nodiscard]] io::TaskGroup& group() { return *group_; }
 
+    /// Hosts end, too: their handlers may belong to what the body has.
     io::Task<void> stop_group() {
         group_->cancel();
+        for (const auto& host : hosts_)
+            host->close();
         while (group_->size() > 0)
             co_await clock().sleep_for(std::chrono::milliseconds(1));
+        co_await clock().sleep_for(std::chrono::seconds(1));  // for their goodbye
     }
 
     template <class Fn>
