@@ -63,7 +63,7 @@ std::vector<std::string> texts_of(const std::vector<p2p::Multiaddr>& addresses) 
 
 std::string text_of_self(node::P2pNode& node) {
     const std::vector<std::string> addresses = texts_of(node.addresses());
-    std::string text =
+    const std::string text =
         fmt::format("{}\n  agent       {}\n  addresses   {}\n  protocols   {}\n",
                     node.host().id().to_text(),
                     node.options().agent,
