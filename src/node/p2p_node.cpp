@@ -34,6 +34,13 @@ Result<> check_name(const std::string& name) {
                     std::to_string(kNameBytesMax) + " are taken");
 }
 
+Result<p2p::PeerId> parse_peer_id(const std::string& text) {
+    auto peer = p2p::PeerId::parse(text);
+    if (peer) return peer;
+    return fail(Errc::invalid_argument,
+                "\"" + text + "\" is neither an address with /p2p/ID nor a peer's id");
+}
+
 // Work beside the wait for a signal.
 struct Staying {
     explicit Staying(io::Loop& loop) : signals(loop) {}
@@ -125,6 +132,7 @@ struct P2pNode::Parts {
     static io::Task<void> attend(io::TaskGroup& group, P2pNode& node, Work work, Result<>& ended);
     io::Task<void> run_host(io::TaskGroup& group);
     io::Task<void> stay_joined();
+    io::Task<Result<p2p::PeerId>> look_up(P2pNode& node, p2p::PeerId peer);
 
     void note(const std::string& text) const {
         if (options.on_note) options.on_note(text);
@@ -229,26 +237,28 @@ io::Task<Result<std::size_t>> P2pNode::join() {
     co_return known;
 }
 
-io::Task<Result<p2p::PeerId>> P2pNode::reach(std::string target) {
-    Parts& parts = *parts_;
-    if (target.starts_with('/')) {
-        KWAAI_CO_TRY(p2p::Multiaddr address, parse_peer_multiaddr(target));
-        auto connected = co_await parts.host.connect(std::move(address));
-        co_return connected;
-    }
-    const auto peer = p2p::PeerId::parse(target);
-    if (!peer)
-        co_return fail(Errc::invalid_argument,
-                       "\"" + target + "\" is neither an address with /p2p/ID nor a peer's id");
-    if (parts.dht.peer_count() == 0) {
-        KWAAI_CO_TRY(const std::size_t known, co_await join());
+io::Task<Result<p2p::PeerId>> P2pNode::Parts::look_up(P2pNode& node, p2p::PeerId peer) {
+    if (dht.peer_count() == 0) {
+        KWAAI_CO_TRY(const std::size_t known, co_await node.join());
         if (known == 0)
-            co_return fail(Errc::invalid_argument,
-                           "to look " + target + " up, a node of its network must be named");
+            co_return fail(
+                Errc::invalid_argument,
+                "to look up " + peer.to_text() + ", a node of its network must be named");
     }
-    KWAAI_CO_TRY(const p2p::kad::PeerAddresses found, co_await parts.dht.find_peer(*peer));
-    KWAAI_CO_TRY(const p2p::PeerInfo info, co_await parts.host.identify(found.peer));
+    KWAAI_CO_TRY(const p2p::kad::PeerAddresses found, co_await dht.find_peer(peer));
+    KWAAI_CO_TRY(const p2p::PeerInfo info, co_await host.identify(found.peer));
     co_return info.peer;
+}
+
+io::Task<Result<p2p::PeerId>> P2pNode::reach(std::string target) {
+    if (!target.starts_with('/')) {
+        KWAAI_CO_TRY(p2p::PeerId peer, parse_peer_id(target));
+        auto found = co_await parts_->look_up(*this, std::move(peer));
+        co_return found;
+    }
+    KWAAI_CO_TRY(p2p::Multiaddr address, parse_peer_multiaddr(target));
+    auto connected = co_await parts_->host.connect(std::move(address));
+    co_return connected;
 }
 
 io::Task<Result<std::size_t>> P2pNode::put(std::string name, std::string value) {
