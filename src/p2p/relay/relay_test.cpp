@@ -19,7 +19,7 @@ RelayLimits with_circuit(std::chrono::seconds duration, std::uint64_t bytes) {
 }
 
 PeerInfo info_of(Host& host, const PeerId& peer) {
-    for (PeerInfo& info : host.peers())
+    for (const PeerInfo& info : host.peers())
         if (info.peer == peer) return info;
     throw std::runtime_error("not connected to " + peer.to_text());
 }
@@ -167,7 +167,7 @@ io::Task<void> watch(RelayWorld& world, AutoRelay& keeper, Told& told) {
     CHECK(world.service(2).reservation_count() == 1);
     CHECK(told.size() == 4);
     // What the relays hold is worth something.
-    Host& host = world.host(kHidden);
+    const Host& host = world.host(kHidden);
     const auto dialled =
         co_await world.host(0).connect(keeper.addresses().front().with_peer(host.id()));
     CHECK(dialled.has_value());
