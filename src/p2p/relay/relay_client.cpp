@@ -169,7 +169,7 @@ Result<Reservation> RelayClient::check(const PeerId& relay, HopMessage reply) co
     const std::optional<Multiaddr> reached = address_of(relay);
     if (!reached) return fail(Errc::closed, "the connection is gone");
     Reservation place{.relay = relay, .lifetime = {}, .addresses = {}, .limit = reply.limit};
-    for (Multiaddr& address : kad::believable(std::move(granted.addresses), *reached)) {
+    for (const Multiaddr& address : kad::believable(std::move(granted.addresses), *reached)) {
         // Some write the relay's address, some what it becomes with /p2p-circuit.
         const Multiaddr front = address.relay().value_or(address);
         if (front.peer() && front.peer() != relay) continue;

@@ -35,7 +35,7 @@ HopMessage granting(std::uint64_t expires) {
 
 /// What a reservation is at a relay that answers so.
 io::Task<Result<Reservation>> reserve_at(RelayWorld& world, HopMessage message) {
-    codec::Buffer answer = encode_hop(message);
+    const codec::Buffer answer = encode_hop(message);
     world.host(kRelay).handle(kHopProtocol, [answer](std::unique_ptr<Stream> stream) {
         return answer_always(std::move(stream), answer);
     });

@@ -139,7 +139,7 @@ TEST_CASE("a destination that does not answer is given up") {
 
 TEST_CASE("circuits that nobody reserved for, or that claim another peer, are not taken") {
     run_relays(3, 1, {}, [](RelayWorld& world) -> io::Task<void> {
-        Host& target = world.host(kTarget);
+        const Host& target = world.host(kTarget);
         const auto peer = co_await world.host(kRelay).connect(world.hosts().address(kTarget));
         REQUIRE(peer.has_value());
         auto stream = co_await world.host(kRelay).open(*peer, kStopProtocol);
