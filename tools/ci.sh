@@ -38,7 +38,7 @@ step_headers() { tools/build.sh dev all_verify_interface_header_sets; }
 
 step_coroutines() { tools/lint/coroutines.sh changed; }
 
-step_tidy() { TIDY_SECONDS=${TIDY_SECONDS:-480} tools/lint/tidy.sh; }
+step_tidy() { TIDY_SECONDS=${TIDY_SECONDS:-300} tools/lint/tidy.sh; }
 
 step_wasm() {
   tools/build.sh wasm
