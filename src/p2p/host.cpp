@@ -238,7 +238,7 @@ io::Task<Result<std::unique_ptr<Stream>>> open_stream(Host::State& state,
                                                       PeerId peer,
                                                       std::string protocol,
                                                       OpenOptions options) {
-    KWAAI_CO_TRY(std::shared_ptr<Connection> connection,
+    KWAAI_CO_TRY(const std::shared_ptr<Connection> connection,
                  co_await state.connection_for_stream(std::move(peer), options.allows_relayed));
     KWAAI_CO_TRY(StreamParts parts, co_await state.open_on(connection, std::move(protocol)));
     if (options.is_lazy) co_return make_proposed_stream(std::move(parts));

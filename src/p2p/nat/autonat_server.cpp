@@ -119,7 +119,7 @@ io::Task<v1::DialResponse> AutonatServer::decide_v1(PeerId peer,
     const std::optional<Multiaddr> reached =
         co_await dial_back_.reach_any(std::move(peer), std::move(addresses));
     if (!reached) co_return refuse(v1::Status::dial_error, "dial failed");
-    co_return v1::DialResponse{.status = v1::Status::ok, .text = {}, .address = *reached};
+    co_return v1::DialResponse{.status = v1::Status::ok, .text = {}, .address = reached};
 }
 
 io::Task<void> AutonatServer::serve_v2(std::unique_ptr<Stream> stream) {

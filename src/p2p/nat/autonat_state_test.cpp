@@ -57,7 +57,7 @@ TEST_CASE("v1 dials a bounded number of addresses") {
 TEST_CASE("v2 takes the first address that can be dialled, and has others' IPs paid for") {
     const AutonatLimits limits;
     const auto observed = at("/ip4/203.0.113.5/tcp/50000");
-    const auto choose = [&](std::vector<std::optional<Multiaddr>> asked) {
+    const auto choose = [&](const std::vector<std::optional<Multiaddr>>& asked) {
         return v2_choice(observed, asked, limits);
     };
     const auto own = choose({std::nullopt,

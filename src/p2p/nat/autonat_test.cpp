@@ -99,8 +99,8 @@ io::Task<v2::Message> ask_by_hand(Stream& stream, Multiaddr address) {
 
 TEST_CASE("a node that can be reached learns it from those it meets, and says so") {
     run_nat_world(2, [](NatWorld& world) -> io::Task<void> {
-        Node asker(world, 0);
-        Node server(world, 1);
+        const Node asker(world, 0);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         CHECK(asker.addresses.reachability() == Reachability::unknown);
         co_await world.clock().sleep_for(1min);
@@ -117,8 +117,8 @@ TEST_CASE("a node that can be reached learns it from those it meets, and says so
 TEST_CASE("an address that nobody can dial is refuted by two servers and no longer told") {
     run_nat_world(3, [](NatWorld& world) -> io::Task<void> {
         Node asker(world, 0);
-        Node first(world, 1);
-        Node second(world, 2);
+        const Node first(world, 1);
+        const Node second(world, 2);
         const auto mapped = at("/ip4/203.0.113.1/tcp/6001");  // nobody listens there
         asker.addresses.set_addresses(AddressSource::mapped, {mapped});
         CHECK(asker.addresses.told().front() == mapped);
@@ -135,7 +135,7 @@ TEST_CASE("an address that nobody can dial is refuted by two servers and no long
 TEST_CASE("v1 finds out whether the node can be reached at the IP that the server sees") {
     run_nat_world(2, [](NatWorld& world) -> io::Task<void> {
         Asker asker(world, 0);
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const PeerId id = world.host(1).id();
         auto elsewhere = world.parse({"/ip4/192.168.1.9/tcp/4001"});
@@ -148,7 +148,7 @@ TEST_CASE("v1 finds out whether the node can be reached at the IP that the serve
         CHECK(*missed == Reachability::unreachable);
         // The dial comes from an identity of its own, and is over.
         CHECK(world.host(0).peers().size() == 1);
-        std::vector<Multiaddr> none;
+        const std::vector<Multiaddr> none;
         const auto third = co_await asker.client.ask_v1(id, none);
         CHECK(third.has_value());
         const auto fourth = co_await asker.client.ask_v1(id, none);
@@ -161,7 +161,7 @@ TEST_CASE("v1 finds out whether the node can be reached at the IP that the serve
 
 TEST_CASE("v1 refuses to dial for another peer") {
     run_nat_world(2, [](NatWorld& world) -> io::Task<void> {
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const auto stream = co_await open_at(world, 0, 1, v1::kProtocol);
         const auto other = make_identity(77);
@@ -178,7 +178,7 @@ TEST_CASE("v1 refuses to dial for another peer") {
 
 TEST_CASE("v2 has a dial elsewhere paid for before it dials") {
     run_nat_world(3, [](NatWorld& world) -> io::Task<void> {
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const auto stream = co_await open_at(world, 0, 1, v2::kDialProtocol);
         std::vector<ConnectionChange> at_victim;
@@ -212,7 +212,7 @@ TEST_CASE("v2 has a dial elsewhere paid for before it dials") {
 
 TEST_CASE("v2 takes no crumbs, and no silence, for payment") {
     run_nat_world(3, [](NatWorld& world) -> io::Task<void> {
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const auto crumbs = co_await open_at(world, 0, 1, v2::kDialProtocol);
         co_await ask_by_hand(*crumbs, world.address(2).without_peer());
@@ -239,7 +239,7 @@ io::Task<v2::Status> status_of_request(NatWorld& world, std::size_t from, Multia
 
 TEST_CASE("v2 serves a peer twelve requests a minute, and dials no private address") {
     run_nat_world(2, [](NatWorld& world) -> io::Task<void> {
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const auto lan = at("/ip4/192.168.1.1/tcp/80");
         for (int i = 0; i < 12; ++i) {
@@ -258,7 +258,7 @@ TEST_CASE("v2 serves a peer twelve requests a minute, and dials no private addre
 
 TEST_CASE("v2 serves a peer two requests at the same time") {
     run_nat_world(3, [](NatWorld& world) -> io::Task<void> {
-        Node server(world, 1);
+        const Node server(world, 1);
         co_await meet(world, 0, 1);
         const auto first = co_await open_at(world, 0, 1, v2::kDialProtocol);
         co_await ask_by_hand(*first, world.address(2).without_peer());
@@ -282,7 +282,7 @@ io::Task<void> answer_as_told(std::unique_ptr<Stream> stream, Answers answers) {
     stream->close();
 }
 
-void cheat(Host& host, Answers answers) {
+void cheat(Host& host, const Answers& answers) {
     host.handle(v2::kDialProtocol, [answers](std::unique_ptr<Stream> stream) {
         return answer_as_told(std::move(stream), answers);
     });
