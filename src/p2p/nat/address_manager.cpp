@@ -62,8 +62,8 @@ io::Task<void> AddressManager::wait_for_change(std::uint64_t known) {
         co_await changed_.wait();
 }
 
-void AddressManager::set_addresses(AddressSource source, std::vector<Multiaddr> addresses) {
-    state_.set_addresses(source, std::move(addresses));
+void AddressManager::set_addresses(AddressSource source, const std::vector<Multiaddr>& addresses) {
+    state_.set_addresses(source, addresses);
     refresh();
 }
 

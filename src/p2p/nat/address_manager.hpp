@@ -39,7 +39,7 @@ public:
     io::Task<void> run();
 
     /// As in AddressState.
-    void set_addresses(AddressSource source, std::vector<Multiaddr> addresses);
+    void set_addresses(AddressSource source, const std::vector<Multiaddr>& addresses);
     void set_verdict(const Multiaddr& address, Reachability verdict);
     void set_node_verdict(Reachability verdict);
 

@@ -43,7 +43,7 @@ TEST_CASE("peers that dial a host tell it where, and four of them are believed")
         options.interfaces = [](io::IpFamily /*family*/) {
             return std::vector<std::string>();
         };
-        AddressManager manager(world.host(0), world.clock(), std::move(options));
+        const AddressManager manager(world.host(0), world.clock(), std::move(options));
         CHECK(manager.reachability() == Reachability::unknown);
         for (std::size_t i = 1; i < 4; ++i) {
             const auto peer = co_await world.host(i).connect(world.address(0));

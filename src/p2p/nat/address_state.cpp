@@ -39,7 +39,7 @@ void AddressState::set_listening(std::vector<Multiaddr> listening) {
     listening_ = std::move(listening);
 }
 
-void AddressState::set_addresses(AddressSource source, std::vector<Multiaddr> addresses) {
+void AddressState::set_addresses(AddressSource source, const std::vector<Multiaddr>& addresses) {
     std::vector<Multiaddr>& kept = set_[static_cast<std::size_t>(source)];
     kept.clear();
     for (const Multiaddr& address : addresses) {

@@ -46,7 +46,7 @@ public:
     /// Where the node listens, 0.0.0.0 and :: resolved to the machine's addresses.
     void set_listening(std::vector<Multiaddr> listening);
     /// Replaces what `source` said before; at most `set_max`, without /p2p of ourselves.
-    void set_addresses(AddressSource source, std::vector<Multiaddr> addresses);
+    void set_addresses(AddressSource source, const std::vector<Multiaddr>& addresses);
     /// A peer at `observer` sees us at `observed`. Who dialled us did so at an address that works
     /// for him; of a connection that we dialled only the IP counts, for the port is a passing one:
     /// a candidate with the port where we listen. Nothing is learnt over relays nor from or about

@@ -8,7 +8,7 @@ Autonat::Autonat(io::Network& network,
                  io::Clock& clock,
                  Host& host,
                  AddressManager& addresses,
-                 AutonatOptions options)
+                 const AutonatOptions& options)
     : dial_back_(network, clock, options.dialler, options.dial_back),
       server_(host,
               clock,

@@ -25,7 +25,7 @@ public:
             io::Clock& clock,
             Host& host,
             AddressManager& addresses,
-            AutonatOptions options);
+            const AutonatOptions& options);
 
     /// Asks and answers until cancelled.
     io::Task<void> run();
