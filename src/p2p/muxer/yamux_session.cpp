@@ -241,7 +241,7 @@ io::Task<void> write_frames(io::TaskGroup& group, Driver& session) {
     }
     if (session.core.is_flushed()) {
         // The peer, having read our GoAway, closes the connection; the deadline ends the wait.
-        Result<> shut = co_await session.transport->shutdown_write();
+        const Result<> shut = co_await session.transport->shutdown_write();
         const bool is_wait_useful = shut && session.core.is_reading();
         if (!is_wait_useful) session.end(Error{Errc::closed, "yamux: the session was closed"});
     }
