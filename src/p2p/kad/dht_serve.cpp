@@ -10,33 +10,11 @@
 namespace kwaai::p2p::kad {
 namespace {
 
-// A stream that is served, in the counts that bound them.
-class Serving {
-public:
-    Serving(Dht::State& state, PeerId peer) : state_(state), peer_(std::move(peer)) {
-        ++state_.served_total;
-        ++state_.served[peer_];
-    }
-
-    Serving(const Serving&) = delete;
-    Serving& operator=(const Serving&) = delete;
-
-    ~Serving() {
-        --state_.served_total;
-        const auto entry = state_.served.find(peer_);
-        if (--entry->second == 0) state_.served.erase(entry);
-    }
-
-    [[nodiscard]] bool is_too_much() const {
-        const DhtLimits& limits = state_.options.limits;
-        return state_.served_total > limits.streams_max ||
-               state_.served.at(peer_) > limits.streams_per_peer_max;
-    }
-
-private:
-    Dht::State& state_;
-    PeerId peer_;
-};
+bool is_too_much(const Dht::State& state, const PeerId& peer) {
+    const DhtLimits& limits = state.options.limits;
+    return state.served.total() > limits.streams_max ||
+           state.served.of(peer) > limits.streams_per_peer_max;
+}
 
 ResetCode code_of(const Error& error) {
     return error.code == Errc::limit_exceeded ? ResetCode::resource_limit
@@ -62,8 +40,8 @@ io::Task<Result<bool>> serve_one(Dht::State& state, Stream& stream) {
 }  // namespace
 
 io::Task<void> serve(std::shared_ptr<Dht::State> state, std::unique_ptr<Stream> stream) {
-    const Serving serving(*state, stream->remote_peer());
-    if (serving.is_too_much()) {
+    const ServedCount::Lease lease(state->served, stream->remote_peer());
+    if (is_too_much(*state, stream->remote_peer())) {
         stream->reset(ResetCode::resource_limit);
         co_return;
     }

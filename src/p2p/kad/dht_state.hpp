@@ -13,6 +13,7 @@
 #include "base/random.hpp"
 #include "io/event.hpp"
 #include "io/task_group.hpp"
+#include "p2p/bounds/served_count.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/kad/kad_wire.hpp"
 #include "p2p/kad/known_peers.hpp"
@@ -126,9 +127,8 @@ struct Dht::State {
     std::set<PeerId> checking;
     std::set<PeerId> neighbours;  // protected
     io::Event candidates_changed;
-    io::TaskGroup* group = nullptr;        // of run(), while it runs
-    std::map<PeerId, std::size_t> served;  // streams of each peer
-    std::size_t served_total = 0;
+    io::TaskGroup* group = nullptr;  // of run(), while it runs
+    ServedCount served;              // streams
     CounterRandom random;
     bool is_handling = false;  // the protocol
 };

@@ -12,28 +12,6 @@ namespace kwaai::p2p {
 namespace v1 = autonat_v1;
 namespace v2 = autonat_v2;
 
-// A request that is served, in the counts that bound them.
-class AutonatServer::UnderWay {
-public:
-    UnderWay(AutonatServer& server, PeerId peer) : server_(server), peer_(std::move(peer)) {
-        ++server_.under_way_total_;
-        ++server_.under_way_[peer_];
-    }
-
-    UnderWay(const UnderWay&) = delete;
-    UnderWay& operator=(const UnderWay&) = delete;
-
-    ~UnderWay() {
-        --server_.under_way_total_;
-        const auto entry = server_.under_way_.find(peer_);
-        if (--entry->second == 0) server_.under_way_.erase(entry);
-    }
-
-private:
-    AutonatServer& server_;
-    PeerId peer_;
-};
-
 AutonatServer::AutonatServer(Host& host,
                              io::Clock& clock,
                              DialBack& dial_back,
@@ -46,10 +24,12 @@ AutonatServer::AutonatServer(Host& host,
       v2_requests_(options_.limits.v2_rate),
       v2_data_requests_(options_.limits.v2_data_rate) {
     if (!options_.random) options_.random = crypto::fill_random;
-    host_.handle(v1::kProtocol,
-                 [this](std::unique_ptr<Stream> stream) { return serve_v1(std::move(stream)); });
-    host_.handle(v2::kDialProtocol,
-                 [this](std::unique_ptr<Stream> stream) { return serve_v2(std::move(stream)); });
+    host_.handle(v1::kProtocol, [this](std::unique_ptr<Stream> stream) {
+        return serve(std::move(stream), &AutonatServer::answer_v1);
+    });
+    host_.handle(v2::kDialProtocol, [this](std::unique_ptr<Stream> stream) {
+        return serve(std::move(stream), &AutonatServer::answer_v2);
+    });
 }
 
 AutonatServer::~AutonatServer() {
@@ -58,9 +38,7 @@ AutonatServer::~AutonatServer() {
 }
 
 bool AutonatServer::has_room(const PeerId& peer, std::size_t per_peer_max) const {
-    const auto found = under_way_.find(peer);
-    const std::size_t of_peer = found == under_way_.end() ? 0 : found->second;
-    return under_way_total_ < options_.limits.under_way_max && of_peer < per_peer_max;
+    return under_way_.total() < options_.limits.under_way_max && under_way_.of(peer) < per_peer_max;
 }
 
 bool AutonatServer::is_own(const Multiaddr& address) const {
@@ -76,8 +54,8 @@ std::uint64_t AutonatServer::random_below(std::uint64_t bound) const {
     return number % bound;
 }
 
-io::Task<void> AutonatServer::serve_v1(std::unique_ptr<Stream> stream) {
-    auto answering = answer_v1(*stream);
+io::Task<void> AutonatServer::serve(std::unique_ptr<Stream> stream, Answer answer) {
+    auto answering = (this->*answer)(*stream);
     const Result<> answered =
         co_await io::with_timeout(clock_, options_.limits.serve_timeout, std::move(answering));
     if (answered)
@@ -115,21 +93,11 @@ io::Task<v1::DialResponse> AutonatServer::decide_v1(PeerId peer,
         co_return refuse(v1::Status::dial_refused, "no address that can be dialled from here");
     if (!has_room(peer, 1) || !v1_requests_.grant(peer, clock_.now()))
         co_return refuse(v1::Status::dial_refused, "too many dials");
-    const UnderWay under_way(*this, peer);
+    const ServedCount::Lease lease(under_way_, peer);
     const std::optional<Multiaddr> reached =
         co_await dial_back_.reach_any(std::move(peer), std::move(addresses));
     if (!reached) co_return refuse(v1::Status::dial_error, "dial failed");
     co_return v1::DialResponse{.status = v1::Status::ok, .text = {}, .address = reached};
-}
-
-io::Task<void> AutonatServer::serve_v2(std::unique_ptr<Stream> stream) {
-    auto answering = answer_v2(*stream);
-    const Result<> answered =
-        co_await io::with_timeout(clock_, options_.limits.serve_timeout, std::move(answering));
-    if (answered)
-        stream->close();
-    else
-        stream->reset(ResetCode::protocol_violation);
 }
 
 io::Task<Result<>> AutonatServer::answer_v2(Stream& stream) {
@@ -144,7 +112,7 @@ io::Task<Result<v2::DialResponse>> AutonatServer::decide_v2(Stream& stream) {
     const PeerId peer = stream.remote_peer();
     if (!has_room(peer, limits.v2_per_peer_max) || !v2_requests_.grant(peer, clock_.now()))
         co_return v2::DialResponse{.status = v2::Status::request_rejected};
-    const UnderWay under_way(*this, peer);
+    const ServedCount::Lease lease(under_way_, peer);
     auto reading = read_length_prefixed(stream, v2::kMessageBytesMax);
     KWAAI_CO_TRY(const std::optional<codec::Buffer> bytes,
                  co_await io::with_timeout(clock_, limits.read_timeout, std::move(reading)));

@@ -1,12 +1,12 @@
 // Dials back those who ask whether they can be reached: AutoNAT v1 and v2.
 #pragma once
 #include <functional>
-#include <map>
 #include <memory>
 
 #include "base/bytes.hpp"
 #include "io/clock.hpp"
 #include "io/task.hpp"
+#include "p2p/bounds/served_count.hpp"
 #include "p2p/host.hpp"
 #include "p2p/nat/autonat_state.hpp"
 #include "p2p/nat/autonat_v1_wire.hpp"
@@ -34,14 +34,13 @@ public:
     ~AutonatServer();
 
 private:
-    class UnderWay;
+    using Answer = io::Task<Result<>> (AutonatServer::*)(Stream& stream);
 
-    io::Task<void> serve_v1(std::unique_ptr<Stream> stream);
+    io::Task<void> serve(std::unique_ptr<Stream> stream, Answer answer);
     io::Task<Result<>> answer_v1(Stream& stream);
     io::Task<autonat_v1::DialResponse> decide_v1(PeerId peer,
                                                  Multiaddr observed,
                                                  codec::Buffer request);
-    io::Task<void> serve_v2(std::unique_ptr<Stream> stream);
     io::Task<Result<>> answer_v2(Stream& stream);
     io::Task<Result<autonat_v2::DialResponse>> decide_v2(Stream& stream);
     io::Task<Result<>> take_payment(Stream& stream, std::uint32_t index);
@@ -56,8 +55,7 @@ private:
     RequestLimiter v1_requests_;
     RequestLimiter v2_requests_;
     RequestLimiter v2_data_requests_;
-    std::map<PeerId, std::size_t> under_way_;
-    std::size_t under_way_total_ = 0;
+    ServedCount under_way_;
 };
 
 }  // namespace kwaai::p2p

@@ -2,52 +2,24 @@
 
 #include <algorithm>
 #include <array>
-#include <map>
 #include <utility>
 #include <vector>
 
 #include "io/read_exactly.hpp"
 #include "io/timeout.hpp"
+#include "p2p/bounds/served_count.hpp"
 
 namespace kwaai::p2p {
 
 struct PerfServer::State {
     io::Clock& clock;
     PerfLimits limits;
-    std::size_t served_total = 0;
-    std::map<PeerId, std::size_t> served{};
+    ServedCount served{};
 };
 
 namespace {
 
 constexpr std::size_t kChunkBytes = 256 << 10;
-
-// A stream that is served, in the counts that bound them.
-class Serving {
-public:
-    Serving(PerfServer::State& state, PeerId peer) : state_(state), peer_(std::move(peer)) {
-        ++state_.served_total;
-        ++state_.served[peer_];
-    }
-
-    Serving(const Serving&) = delete;
-    Serving& operator=(const Serving&) = delete;
-
-    ~Serving() {
-        --state_.served_total;
-        const auto entry = state_.served.find(peer_);
-        if (--entry->second == 0) state_.served.erase(entry);
-    }
-
-    [[nodiscard]] bool is_too_much() const {
-        return state_.served_total > state_.limits.streams_max ||
-               state_.served.at(peer_) > state_.limits.streams_per_peer_max;
-    }
-
-private:
-    PerfServer::State& state_;
-    PeerId peer_;
-};
 
 // Both sides of an exchange move bytes this way; each step has `silence_max`.
 class Mover {
@@ -129,8 +101,9 @@ io::Task<Result<>> answer(PerfServer::State& state, Stream& stream) {
 
 io::Task<void> serve_perf(std::shared_ptr<PerfServer::State> state,
                           std::unique_ptr<Stream> stream) {
-    const Serving serving(*state, stream->remote_peer());
-    if (serving.is_too_much()) {
+    const ServedCount::Lease lease(state->served, stream->remote_peer());
+    if (state->served.total() > state->limits.streams_max ||
+        state->served.of(stream->remote_peer()) > state->limits.streams_per_peer_max) {
         stream->reset(ResetCode::resource_limit);
         co_return;
     }
