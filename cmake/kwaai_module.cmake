@@ -1,9 +1,12 @@
-# kwaai_module(<room> [HEADERS ..] [SOURCES ..] [DEPS ..] [TESTS ..] [FUZZ ..] [BENCH ..]): one library per folder.
+# kwaai_module(<room> [HEADERS ..] [SOURCES ..] [DEPS ..] [TESTS ..] [APART ..] [FUZZ ..] [BENCH ..]): one library per folder.
 #   TESTS  sources of the room's doctest executable kwaai_<room>_test, registered with CTest
+#   APART  those of SOURCES and TESTS whose unnamed namespace has names that others' have too: presets that compile
+#          several files at a time (CMAKE_UNITY_BUILD) compile them alone
 #   FUZZ   each source becomes a libFuzzer executable named like the file
 #   BENCH  each source becomes a Google Benchmark executable named like the file
 function(kwaai_module name)
-  cmake_parse_arguments(arg "" "" "HEADERS;SOURCES;DEPS;TESTS;FUZZ;BENCH" ${ARGN})
+  cmake_parse_arguments(arg "" "" "HEADERS;SOURCES;DEPS;TESTS;APART;FUZZ;BENCH" ${ARGN})
+  set_source_files_properties(${arg_APART} PROPERTIES SKIP_UNITY_BUILD_INCLUSION ON)
   add_library(kwaai_${name} STATIC ${arg_SOURCES})
   add_library(kwaai::${name} ALIAS kwaai_${name})
   target_sources(kwaai_${name} PUBLIC FILE_SET HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${arg_HEADERS})

@@ -17,7 +17,7 @@ using std::chrono::milliseconds;
 using Times = std::vector<std::chrono::nanoseconds>;
 
 constexpr milliseconds kPause{200};
-constexpr milliseconds kIdentifyTimeout{5000};
+constexpr milliseconds kIdentifyWait{5000};
 
 struct PingFlags {
     P2pFlags p2p;
@@ -40,7 +40,7 @@ io::Task<Result<>> ping(node::P2pNode& node, PingFlags flags) {
     KWAAI_CO_TRY(const p2p::PeerId peer, co_await node.reach(flags.target));
     auto identifying = node.host().identify(peer);
     KWAAI_CO_TRY(const p2p::PeerInfo info,
-                 co_await io::with_timeout(clock, kIdentifyTimeout, std::move(identifying)));
+                 co_await io::with_timeout(clock, kIdentifyWait, std::move(identifying)));
     if (!flags.p2p.is_json) {
         KWAAI_CO_CHECKED(write_out(line_of_peer(info) + "\n"));
     }

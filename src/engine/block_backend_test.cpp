@@ -15,8 +15,6 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
-
 // Runs `test` on each implementation, with a cache of `pages`.
 void on_each(const std::string& path,
              std::size_t pages,
@@ -32,7 +30,7 @@ void on_each(const std::string& path,
 }
 
 TEST_CASE("a prompt in any pieces gives the rows of the whole") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 64, [](BlockBackend& backend) {
         const Rows rows = some_rows(300, backend.config().hidden, 1);
         const Rows whole = through(backend, rows);
@@ -42,7 +40,7 @@ TEST_CASE("a prompt in any pieces gives the rows of the whole") {
 }
 
 TEST_CASE("a batch of sequences gets what each gets alone") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 64, [](BlockBackend& backend) {
         constexpr std::uint32_t kBatch = 5;
         constexpr std::uint32_t kTokens = 70;
@@ -61,7 +59,7 @@ TEST_CASE("a batch of sequences gets what each gets alone") {
 }
 
 TEST_CASE("taking back and replaying gives the rows of a fresh session") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 64, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         const Rows first = some_rows(140, hidden, 1);
@@ -85,7 +83,7 @@ TEST_CASE("taking back and replaying gives the rows of a fresh session") {
 }
 
 TEST_CASE("a part of the blocks served can be asked for, beside sessions through all of them") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 64, [](BlockBackend& backend) {
         const Rows rows = some_rows(90, backend.config().hidden, 4);
         const Rows whole = through(backend, rows);
@@ -100,7 +98,7 @@ TEST_CASE("a part of the blocks served can be asked for, beside sessions through
 }
 
 TEST_CASE("hypo_ids give each sequence the past of another") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 64, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         constexpr std::uint32_t kBatch = 3;
@@ -136,7 +134,7 @@ TEST_CASE("hypo_ids give each sequence the past of another") {
 }
 
 TEST_CASE("hypo_ids stay within the pages that were promised") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 8, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         const SessionId session = must(backend.open({.batch = 4, .max_length = 128}));
@@ -157,7 +155,7 @@ TEST_CASE("hypo_ids stay within the pages that were promised") {
 }
 
 TEST_CASE("what cannot be is refused with numbers, and the session goes on") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 4, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         CHECK(backend.stats().kv_tokens_max == 256);
@@ -191,7 +189,7 @@ TEST_CASE("what cannot be is refused with numbers, and the session goes on") {
 }
 
 TEST_CASE("a promise made to one session is free for the next as soon as it is closed") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 2, [](BlockBackend& backend) {
         const Rows rows = some_rows(128, backend.config().hidden, 1);
         const Rows expected = through(backend, rows);
@@ -201,7 +199,7 @@ TEST_CASE("a promise made to one session is free for the next as soon as it is c
 }
 
 TEST_CASE("rows that are not finite harm nobody else, not even those who get their pages") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 8, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         const Rows rows = some_rows(100, hidden, 1);
@@ -232,7 +230,7 @@ TEST_CASE("rows that are not finite harm nobody else, not even those who get the
 }
 
 TEST_CASE("a handler may submit the next step and open and close sessions") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     on_each(path, 4, [](BlockBackend& backend) {
         const std::size_t hidden = backend.config().hidden;
         const Rows rows = some_rows(20, hidden, 1);

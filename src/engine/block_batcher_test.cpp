@@ -8,7 +8,6 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
 constexpr inference::BlockRange kAll{0, 5};
 
 // A batcher by hand; every step is of a session of its own, with one sequence.
@@ -47,7 +46,7 @@ struct Bench {
 using Ids = std::vector<SessionId>;
 
 TEST_CASE("short steps go before a long one that came first, which goes on a piece at a time") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 300);
     CHECK(bench.compute().empty());
@@ -61,7 +60,7 @@ TEST_CASE("short steps go before a long one that came first, which goes on a pie
 }
 
 TEST_CASE("however many short steps there are, a long one has its share of each batch") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 40);
     for (SessionId id = 2; id < 200; ++id)
@@ -78,7 +77,7 @@ TEST_CASE("however many short steps there are, a long one has its share of each 
 }
 
 TEST_CASE("ranges take turns, also where one always has something to compute") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 400);
     bench.add(2, 1, {1, 3});
@@ -90,7 +89,7 @@ TEST_CASE("ranges take turns, also where one always has something to compute") {
 }
 
 TEST_CASE("two sessions that fill a lane by turns do not keep the others waiting") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 1);
     CHECK(bench.compute() == Ids{1});
@@ -105,7 +104,7 @@ TEST_CASE("two sessions that fill a lane by turns do not keep the others waiting
 }
 
 TEST_CASE("a step without rows is done at once, in the order of its session") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 0);
     CHECK(bench.batcher.is_idle());
@@ -119,7 +118,7 @@ TEST_CASE("a step without rows is done at once, in the order of its session") {
 }
 
 TEST_CASE("closing a session frees its pages and answers its steps") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     Bench bench(path);
     bench.add(1, 200);
     bench.add(1, 10, kAll, 200);
@@ -149,7 +148,7 @@ private:
 };
 
 TEST_CASE("when memory gives out, the steps of that session fail, later ones too") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     PoorSource memory;
     SerialExecutor executor;

@@ -17,8 +17,6 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
-
 std::vector<inference::TokenId> written_by_engine(const std::string& path,
                                                   const inference::SamplingOptions& sampling,
                                                   std::vector<inference::TokenId> prompt,
@@ -42,7 +40,7 @@ std::vector<inference::TokenId> written_by_engine(const std::string& path,
 }
 
 TEST_CASE("three backends in a row write the tokens of the whole model") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto pool = std::make_shared<ComputePool>(2);
     const auto load = [&](std::uint32_t begin, std::uint32_t end) {
         return must(BlockEngine::load(
@@ -82,7 +80,7 @@ TEST_CASE("rows of a length that fills no vector go through, in company too") {
 }
 
 TEST_CASE("sessions in company get what they get alone, and share batches") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     const auto backend = engine_of(blocks, 256);
     const std::size_t hidden = blocks->config.hidden;
@@ -123,7 +121,7 @@ TEST_CASE("sessions in company get what they get alone, and share batches") {
 }
 
 TEST_CASE("closing a session answers the steps that wait, and the others go on") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     const auto backend = engine_of(blocks);
     const std::size_t hidden = blocks->config.hidden;
@@ -151,7 +149,7 @@ TEST_CASE("closing a session answers the steps that wait, and the others go on")
 }
 
 TEST_CASE("a step that is computed when its session is closed is answered as cancelled") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     const auto backend = engine_of(blocks);
     const SessionId holder = must(backend->open({.max_length = 1}));
@@ -172,7 +170,7 @@ TEST_CASE("a step that is computed when its session is closed is answered as can
 }
 
 TEST_CASE("destroying the engine answers all that waits") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     auto backend = engine_of(blocks);
     std::deque<StepAnswer> answers(8);
@@ -190,7 +188,7 @@ TEST_CASE("destroying the engine answers all that waits") {
 }
 
 TEST_CASE("sessions of many threads get what they get alone") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto blocks = blocks_of(path);
     const auto backend = engine_of(blocks, 64);
     const Rows rows = some_rows(120, blocks->config.hidden, 1);
@@ -209,7 +207,7 @@ TEST_CASE("sessions of many threads get what they get alone") {
 }
 
 TEST_CASE("blocks that are not in the model are not loaded") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     CHECK(BlockEngine::load(path, {.range = inference::BlockRange{3, 6}}).error().code ==
           Errc::invalid_argument);
     CHECK(BlockEngine::load(path, {.threads = 100000}).error().code == Errc::invalid_argument);

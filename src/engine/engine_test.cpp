@@ -11,8 +11,6 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
-
 // Collects the events of one request and waits for the last.
 class Collector {
 public:
@@ -74,7 +72,7 @@ Event run(Engine& engine, Request request) {
 }
 
 TEST_CASE("a request writes its text, and the same seed writes it again") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path);
     const Event first = run(*engine, story(*engine, "Once upon a time"));
     CHECK(first.finish == FinishReason::length);
@@ -86,7 +84,7 @@ TEST_CASE("a request writes its text, and the same seed writes it again") {
 }
 
 TEST_CASE("requests in company get the texts that they get alone") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path, {.threads = 2});
     constexpr std::size_t kRequests = 12;
     std::vector<std::string> alone;
@@ -107,7 +105,7 @@ TEST_CASE("requests in company get the texts that they get alone") {
 
 TEST_CASE(
     "a prompt that begins like an earlier one is not computed again, and its text is the same") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path);
     const std::string beginning =
         "One day, Tom and his big red ball went to the park to play with the other kids. ";
@@ -122,7 +120,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a text that continues its prompt keeps the space before its first word") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path);
     Request request = story(*engine, "Once upon a");
     request.sampling.temperature = 0;
@@ -133,7 +131,7 @@ TEST_CASE("a text that continues its prompt keeps the space before its first wor
 }
 
 TEST_CASE("a stop string ends the text before it") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path);
     Request request = story(*engine, "Once upon a time");
     request.sampling.temperature = 0;
@@ -146,7 +144,7 @@ TEST_CASE("a stop string ends the text before it") {
 }
 
 TEST_CASE("cancelling ends a request, and the others go on") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path);
     Request endless = story(*engine, "Once upon a time", 1, 400);
     endless.ignore_end = true;
@@ -164,7 +162,7 @@ TEST_CASE("cancelling ends a request, and the others go on") {
 }
 
 TEST_CASE("destroying the engine cancels what runs and what waits") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     auto engine = load(path);
     std::vector<Collector> collectors(6);
     for (Collector& collector : collectors) {
@@ -178,7 +176,7 @@ TEST_CASE("destroying the engine cancels what runs and what waits") {
 }
 
 TEST_CASE("more requests than there is cache for wait their turn") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path, {.context = 128, .kv_bytes_max = 1});  // room for one context
     std::vector<Collector> collectors(5);
     for (std::size_t i = 0; i < collectors.size(); ++i)
@@ -190,7 +188,7 @@ TEST_CASE("more requests than there is cache for wait their turn") {
 }
 
 TEST_CASE("what cannot run is refused with numbers") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto engine = load(path, {.context = 32, .requests_max = 1});
     const auto ignore = [](const Event&) {
     };

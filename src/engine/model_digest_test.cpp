@@ -11,8 +11,6 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
-
 // A directory that is removed at the end of the test.
 class TemporaryDirectory {
 public:
@@ -68,7 +66,7 @@ constexpr const char* kConfig =
     R"("max_position_embeddings":64,"rms_norm_eps":1e-5})";
 
 TEST_CASE("the bytes of a GGUF model are those of its file") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     CHECK(all_bytes(path) == as_text(testing::read_file(path)));
 }
 
@@ -89,7 +87,7 @@ TEST_CASE("the bytes of a directory are its config and its weights by name, each
 }
 
 TEST_CASE("a sink that has seen enough ends the visit") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     int pieces = 0;
     const auto visited = visit_model_bytes(path, [&](Bytes) { return ++pieces < 1; });
     REQUIRE(!visited);
@@ -106,7 +104,7 @@ TEST_CASE("a model that cannot be opened has neither bytes nor a stamp") {
 }
 
 TEST_CASE("the stamp of a model changes with the time and the size of its files alone") {
-    KWAAI_FIXTURE(stories, kStories);
+    KWAAI_FIXTURE(stories, testing::kStories);
     const TemporaryDirectory directory("stamp");
     const std::string path = directory.path() + "/model.gguf";
     std::filesystem::copy_file(stories, path);

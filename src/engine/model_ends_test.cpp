@@ -9,10 +9,8 @@
 namespace kwaai::engine {
 namespace {
 
-constexpr const char* kStories = "models/stories260K.gguf";
-
 TEST_CASE("the ends of a model know what the whole model knows, without its blocks") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto ends = must(ModelEnds::load(path, {.threads = 1}));
     const auto engine = must(Engine::load(path, {.threads = 1}));
     CHECK(ends->model_name() == engine->model_name());
@@ -27,7 +25,7 @@ TEST_CASE("the ends of a model know what the whole model knows, without its bloc
 
 TEST_CASE("rows have the same logits alone and together, also where the vocabulary is odd") {
     const OddModel odd;
-    for (const auto& path : {testing::fixture(kStories), std::optional(odd.path())}) {
+    for (const auto& path : {testing::fixture(testing::kStories), std::optional(odd.path())}) {
         if (!path) continue;
         const auto ends = must(ModelEnds::load(*path, {.threads = 2}));
         const std::vector<inference::TokenId> tokens{1, 5, 12, 7};
@@ -47,14 +45,14 @@ TEST_CASE("rows have the same logits alone and together, also where the vocabula
 }
 
 TEST_CASE("no tokens have no rows, and no rows no logits") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     const auto ends = must(ModelEnds::load(path, {.threads = 1}));
     CHECK(ends->embed({}).empty());
     CHECK(ends->head({}).empty());
 }
 
 TEST_CASE("a context that the model does not have is refused") {
-    KWAAI_FIXTURE(path, kStories);
+    KWAAI_FIXTURE(path, testing::kStories);
     CHECK(ModelEnds::load(path, {.context = 100000}).error().code == Errc::invalid_argument);
     CHECK(must(ModelEnds::load(path, {.context = 33, .threads = 1}))->context() == 33);
     CHECK(ModelEnds::load("/nonexistent.gguf", {}).error().code == Errc::not_found);

@@ -4,10 +4,10 @@
 #include <string>
 #include <string_view>
 
+#include "inference/vocabulary.hpp"
+
 namespace kwaai::inference {
 namespace {
-
-constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
 
 // The steps of a pre-tokenizer in one line, as `describe` writes them.
 struct KnownSteps {

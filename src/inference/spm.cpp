@@ -9,8 +9,6 @@
 namespace kwaai::inference {
 namespace {
 
-constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
-
 // A number that grows as the score falls. Scores are f32 in files: two that are equal there have
 // one rank here.
 std::uint32_t rank_of(double score) {

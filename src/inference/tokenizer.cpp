@@ -10,7 +10,6 @@
 namespace kwaai::inference {
 namespace {
 
-constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";  // U+2581
 constexpr std::string_view kAsciiSpace = " \t\n\v\f\r";
 
 // Offsets inside a stretch are 32 bits wide, and escaping a space makes three bytes of one.

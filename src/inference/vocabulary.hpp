@@ -13,6 +13,9 @@
 
 namespace kwaai::inference {
 
+/// What vocabularies of SentencePiece's kind spell a space with: U+2581.
+inline constexpr std::string_view kEscapedSpace = "\xe2\x96\x81";
+
 /// With the numbers of GGUF's `tokenizer.ggml.token_type`.
 enum class TokenKind : std::uint8_t {
     normal = 1,

@@ -13,7 +13,7 @@
 namespace kwaai::io {
 namespace {
 
-constexpr std::size_t kAddressesMax = 64;
+constexpr std::size_t kInterfacesMax = 64;
 
 std::optional<std::string> to_text(const ifaddrs& entry, IpFamily family) {
     if (entry.ifa_addr == nullptr || (entry.ifa_flags & IFF_UP) == 0) return std::nullopt;
@@ -49,7 +49,7 @@ std::vector<std::string> interface_addresses(IpFamily family) {
         if (std::ranges::find(place, *text) == place.end()) place.push_back(*text);
     }
     loopback.insert(loopback.end(), others.begin(), others.end());
-    loopback.resize(std::min(loopback.size(), kAddressesMax));
+    loopback.resize(std::min(loopback.size(), kInterfacesMax));
     return loopback;
 }
 

@@ -18,7 +18,7 @@
 namespace kwaai::node {
 namespace {
 
-constexpr io::Duration kJoinAgain = std::chrono::seconds(2);
+constexpr io::Duration kMeetAgain = std::chrono::seconds(2);
 constexpr std::size_t kNameBytesMax = 64;
 constexpr std::uint64_t kValueLifetimeSeconds = 48 * 3600;
 
@@ -179,7 +179,7 @@ io::Task<void> P2pNode::Parts::run_host(io::TaskGroup& group) {
 
 io::Task<void> P2pNode::Parts::stay_joined() {
     while (!options.bootstrap.empty()) {
-        co_await loop.clock().sleep_for(kJoinAgain);
+        co_await loop.clock().sleep_for(kMeetAgain);
         if (!has_joined || dht.peer_count() > 0) continue;
         const auto joined = co_await dht.bootstrap(options.bootstrap);
         if (joined) note(joined_sentence(*joined));

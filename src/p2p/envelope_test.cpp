@@ -29,7 +29,7 @@ constexpr std::string_view kRfcRecord =
     "2e636f6d0601bb2a40c3ef962ad6ee0b72ac06e24e84fce6c69ae1235f56293842e93f31c07dc5c4b46d7b1298022"
     "431f4fc8d58de0be1237e6d59feaa0cdd0e7748f59ce63283ef06";
 
-crypto::PrivateKey key_of(int seed) {
+crypto::PrivateKey key_from(int seed) {
     std::array<std::byte, 32> bytes;
     bytes.fill(static_cast<std::byte>(seed));
     return crypto::PrivateKey::ed25519_from_seed(bytes);
@@ -68,7 +68,7 @@ Buffer seal_go(const crypto::PrivateKey& key, Bytes payload) {
 }  // namespace
 
 TEST_CASE("an envelope opens for its domain") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     const Buffer bytes = seal_envelope(key, "a domain", as_bytes("type"), as_bytes("payload"));
     const auto opened = open_envelope(bytes, "a domain");
     REQUIRE(opened);
@@ -79,13 +79,13 @@ TEST_CASE("an envelope opens for its domain") {
 
 TEST_CASE("an envelope does not open for another domain") {
     const Buffer bytes =
-        seal_envelope(key_of(1), "a domain", as_bytes("type"), as_bytes("payload"));
+        seal_envelope(key_from(1), "a domain", as_bytes("type"), as_bytes("payload"));
     for (const std::string_view domain : {"another", "a domai", "a domain ", ""})
         CHECK(open_envelope(bytes, domain).error().code == Errc::malformed);
 }
 
 TEST_CASE("nothing moves from one signed piece into the next") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     const Buffer bytes = seal_envelope(key, "domain", as_bytes("ab"), as_bytes("cd"));
     Buffer moved;
     codec::ProtoWriter writer(moved);
@@ -126,13 +126,13 @@ TEST_CASE("keys of every type sign envelopes") {
 }
 
 TEST_CASE("a peer record is written as Go writes it") {
-    const auto key = key_of(0x55);
+    const auto key = key_from(0x55);
     CHECK(codec::encode_base(codec::Base::base16, seal_peer_record(key, some_record(key))) ==
           kGoRecord);
 }
 
 TEST_CASE("a peer record reads in the form of Go and in that of the RFC") {
-    const PeerRecord expected = some_record(key_of(0x55));
+    const PeerRecord expected = some_record(key_from(0x55));
     for (const std::string_view bytes : {kGoRecord, kRfcRecord}) {
         const auto record = open_peer_record(from_hex(bytes));
         REQUIRE(record);
@@ -143,8 +143,8 @@ TEST_CASE("a peer record reads in the form of Go and in that of the RFC") {
 }
 
 TEST_CASE("a record of one peer that another signed is malformed (RUSTSEC-2022-0009)") {
-    const auto peer = key_of(1);
-    const auto signer = key_of(2);
+    const auto peer = key_from(1);
+    const auto signer = key_from(2);
     const auto record = open_peer_record(seal_peer_record(signer, some_record(peer)));
     REQUIRE_FALSE(record);
     CHECK(record.error().code == Errc::malformed);
@@ -152,7 +152,7 @@ TEST_CASE("a record of one peer that another signed is malformed (RUSTSEC-2022-0
 }
 
 TEST_CASE("one form's type under the other form's domain is malformed") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     const Buffer payload = payload_of(PeerId::of(key.public_key()), {});
     CHECK(open_peer_record(seal_go(key, payload)));
     CHECK_FALSE(open_peer_record(
@@ -164,7 +164,7 @@ TEST_CASE("one form's type under the other form's domain is malformed") {
 }
 
 TEST_CASE("addresses that we cannot parse are left out, the others stay") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     const Buffer good = codec::to_buffer(parsed("/ip4/1.2.3.4/tcp/80").bytes());
     const auto record = open_peer_record(
         seal_go(key,
@@ -176,7 +176,7 @@ TEST_CASE("addresses that we cannot parse are left out, the others stay") {
 }
 
 TEST_CASE("at most 64 addresses are read") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     const Buffer good = codec::to_buffer(parsed("/ip4/1.2.3.4/tcp/80").bytes());
     const auto record = open_peer_record(
         seal_go(key, payload_of(PeerId::of(key.public_key()), std::vector<Buffer>(100, good))));
@@ -185,7 +185,7 @@ TEST_CASE("at most 64 addresses are read") {
 }
 
 TEST_CASE("records without a peer, and broken ones, are malformed") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     for (const std::string_view payload : {"", "1001", "0a0100", "0a", "1a03ffffff"})
         CHECK(open_peer_record(seal_go(key, from_hex(payload))).error().code == Errc::malformed);
     for (const std::string_view envelope : {"", "0a", "ffff", "0a0012020301"})
@@ -193,7 +193,7 @@ TEST_CASE("records without a peer, and broken ones, are malformed") {
 }
 
 TEST_CASE("a signer's key in another than its one form is malformed") {
-    const auto key = key_of(1);
+    const auto key = key_from(1);
     Buffer long_form = from_hex(
         "0801"
         "12a000");

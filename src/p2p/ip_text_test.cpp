@@ -11,7 +11,7 @@ using namespace kwaai::p2p;
 namespace {
 
 /// The address written again after reading; "none" where it does not read.
-std::string rewritten(std::string_view text) {
+std::string written_again(std::string_view text) {
     if (const auto ip4 = parse_ip4(text)) return ip4_text(*ip4);
     if (const auto ip6 = parse_ip6(text)) return ip6_text(*ip6);
     return "none";
@@ -21,7 +21,7 @@ std::string rewritten(std::string_view text) {
 
 TEST_CASE("IPv4 addresses read and are written") {
     for (const std::string_view text : {"0.0.0.0", "127.0.0.1", "255.255.255.255", "10.1.20.3"})
-        CHECK(rewritten(text) == text);
+        CHECK(written_again(text) == text);
 }
 
 TEST_CASE("IPv4 addresses of another form do not read") {
@@ -66,8 +66,8 @@ TEST_CASE("IPv6 addresses are written as RFC 5952 asks") {
         {"fe80::", "fe80::"}};
     for (const auto& [text, canonical] : texts) {
         CAPTURE(text);
-        CHECK(rewritten(text) == canonical);
-        CHECK(rewritten(canonical) == canonical);
+        CHECK(written_again(text) == canonical);
+        CHECK(written_again(canonical) == canonical);
     }
 }
 

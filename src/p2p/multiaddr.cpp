@@ -14,7 +14,7 @@ using detail::AddrProtocol;
 using detail::ValueKind;
 
 constexpr std::size_t kBytesMax = 1024;
-constexpr std::size_t kTextMax = 4096;
+constexpr std::size_t kMultiaddrTextMax = 4096;
 constexpr std::size_t kPartsMax = 32;
 constexpr std::size_t kShownMax = 32;  // of a protocol's name, in messages
 
@@ -108,7 +108,7 @@ Bytes first_ip(const std::vector<AddrPart>& parts) {
 }  // namespace
 
 Result<Multiaddr> Multiaddr::parse(std::string_view text) {
-    if (text.size() > kTextMax)
+    if (text.size() > kMultiaddrTextMax)
         return fail(Errc::limit_exceeded,
                     "an address of " + std::to_string(text.size()) + " characters");
     if (!text.starts_with('/')) return fail(Errc::malformed, "an address begins with a slash");

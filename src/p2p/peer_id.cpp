@@ -13,7 +13,7 @@ namespace kwaai::p2p {
 namespace {
 
 constexpr std::size_t kEmbeddedKeyBytesMax = 42;
-constexpr std::size_t kTextMax = 128;  // base16 of the longest has 93
+constexpr std::size_t kPeerIdTextMax = 128;  // base16 of the longest has 93
 constexpr std::uint64_t kCidVersion = 1;
 constexpr std::uint64_t kLibp2pKey = 0x72;  // multicodec
 
@@ -67,10 +67,11 @@ Result<PeerId> PeerId::from_bytes(Bytes bytes) {
 
 Result<PeerId> PeerId::parse(std::string_view text) {
     const auto failed = [&](Error error) -> Result<PeerId> {
-        std::string context = "\"" + std::string(text.substr(0, kTextMax)) + "\" is no peer id: ";
+        std::string context =
+            "\"" + std::string(text.substr(0, kPeerIdTextMax)) + "\" is no peer id: ";
         return fail(Errc::malformed, std::move(context += error.context));
     };
-    if (text.size() > kTextMax) return failed({Errc::malformed, "it is too long"});
+    if (text.size() > kPeerIdTextMax) return failed({Errc::malformed, "it is too long"});
     const bool is_bare = text.starts_with('1') || text.starts_with("Qm");
     const auto bytes =
         is_bare ? codec::decode_base(codec::Base::base58, text) : codec::decode_multibase(text);

@@ -13,14 +13,14 @@ namespace {
 using Codes = std::uint8_t[8][64];
 
 template <class T>
-T load(const std::byte* p) {
+T load_value(const std::byte* p) {
     T value;
     std::memcpy(&value, p, sizeof value);
     return value;
 }
 
 std::uint32_t load4(const std::byte* p) {
-    return load<std::uint32_t>(p);
+    return load_value<std::uint32_t>(p);
 }
 
 void store4(std::uint8_t* p, std::uint32_t codes) {
@@ -44,8 +44,8 @@ void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q4_0
     for (std::size_t b = 0; b < blocks; b += 2, row += 36) {
         kernels::Q4_0& record = records[b / 2];
         const std::byte* odd = b + 1 < blocks ? row + 18 : nullptr;
-        record.d[0][r] = load<std::uint16_t>(row);
-        if (odd != nullptr) record.d[1][r] = load<std::uint16_t>(odd);
+        record.d[0][r] = load_value<std::uint16_t>(row);
+        if (odd != nullptr) record.d[1][r] = load_value<std::uint16_t>(odd);
         pack_nibbles(row + 2, odd != nullptr ? odd + 2 : nullptr, r, record.q);
     }
 }
@@ -54,11 +54,11 @@ void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q4_1
     for (std::size_t b = 0; b < blocks; b += 2, row += 40) {
         kernels::Q4_1& record = records[b / 2];
         const std::byte* odd = b + 1 < blocks ? row + 20 : nullptr;
-        record.d[0][r] = load<std::uint16_t>(row);
-        record.m[0][r] = load<std::uint16_t>(row + 2);
+        record.d[0][r] = load_value<std::uint16_t>(row);
+        record.m[0][r] = load_value<std::uint16_t>(row + 2);
         if (odd != nullptr) {
-            record.d[1][r] = load<std::uint16_t>(odd);
-            record.m[1][r] = load<std::uint16_t>(odd + 2);
+            record.d[1][r] = load_value<std::uint16_t>(odd);
+            record.m[1][r] = load_value<std::uint16_t>(odd + 2);
         }
         pack_nibbles(row + 4, odd != nullptr ? odd + 4 : nullptr, r, record.q);
     }
@@ -67,7 +67,7 @@ void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q4_1
 void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q8_0* records) {
     for (std::size_t b = 0; b < blocks; ++b, row += 34) {
         kernels::Q8_0& record = records[b / 2];
-        record.d[b % 2][r] = load<std::uint16_t>(row);
+        record.d[b % 2][r] = load_value<std::uint16_t>(row);
         for (std::size_t v = 0; v < 8; ++v)
             store4(record.q[b % 2][v] + 4 * r, load4(row + 2 + 4 * v) ^ 0x80808080u);
     }
@@ -76,8 +76,8 @@ void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q8_0
 void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q4_K* records) {
     for (std::size_t n = 0; n < blocks; ++n, row += 144) {
         kernels::Q4_K& record = records[n];
-        record.d[r] = load<std::uint16_t>(row);
-        record.dmin[r] = load<std::uint16_t>(row + 2);
+        record.d[r] = load_value<std::uint16_t>(row);
+        record.dmin[r] = load_value<std::uint16_t>(row + 2);
         for (unsigned b = 0; b < 8; ++b) {
             const KScale s = k_scale(row + 4, b);
             const unsigned high = s.scale >> 4 | s.minimum >> 4 << 2;
@@ -122,11 +122,11 @@ void pack_part(const std::byte* low,
 void pack(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Q6_K* records) {
     for (std::size_t n = 0; n < blocks; ++n, row += 210) {
         kernels::Q6_K& record = records[n];
-        record.d[r] = half_to_float(load<std::uint16_t>(row + 208));
+        record.d[r] = half_to_float(load_value<std::uint16_t>(row + 208));
         for (unsigned p = 0; p < 4; ++p) {
             pack_part(row + p / 2 * 64, row + 128 + p / 2 * 32, p % 2, r, record.part[p]);
             for (unsigned g = 0; g < 4; ++g)
-                record.part[p].sc[g][r] = load<std::int8_t>(row + 192 + 4 * p + g);
+                record.part[p].sc[g][r] = load_value<std::int8_t>(row + 192 + 4 * p + g);
         }
     }
 }
@@ -141,7 +141,7 @@ void pack_fives(const std::byte* nibbles, std::uint32_t high, std::size_t r, ker
 
 void pack_q5_0(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Wide* records) {
     for (std::size_t b = 0; b < blocks; ++b, row += 22) {
-        const float d = half_to_float(load<std::uint16_t>(row));
+        const float d = half_to_float(load_value<std::uint16_t>(row));
         records[b].scale[r] = d;
         records[b].second[r] = d * -16.0f;
         pack_fives(row + 6, load4(row + 2), r, records[b]);
@@ -150,16 +150,16 @@ void pack_q5_0(const std::byte* row, std::size_t blocks, std::size_t r, kernels:
 
 void pack_q5_1(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Wide* records) {
     for (std::size_t b = 0; b < blocks; ++b, row += 24) {
-        records[b].scale[r] = half_to_float(load<std::uint16_t>(row));
-        records[b].second[r] = half_to_float(load<std::uint16_t>(row + 2));
+        records[b].scale[r] = half_to_float(load_value<std::uint16_t>(row));
+        records[b].second[r] = half_to_float(load_value<std::uint16_t>(row + 2));
         pack_fives(row + 8, load4(row + 4), r, records[b]);
     }
 }
 
 void pack_q5_k(const std::byte* row, std::size_t blocks, std::size_t r, kernels::Wide* records) {
     for (std::size_t n = 0; n < blocks; ++n, row += 176) {
-        const float d = half_to_float(load<std::uint16_t>(row));
-        const float dmin = half_to_float(load<std::uint16_t>(row + 2));
+        const float d = half_to_float(load_value<std::uint16_t>(row));
+        const float dmin = half_to_float(load_value<std::uint16_t>(row + 2));
         for (unsigned b = 0; b < 8; ++b) {
             kernels::Wide& wide = records[8 * n + b];
             const KScale s = k_scale(row + 4, b);
@@ -178,7 +178,7 @@ void pack_q5_k(const std::byte* row, std::size_t blocks, std::size_t r, kernels:
 template <class To, class From, class Convert>
 void pack_values(const std::byte* row, std::size_t k, std::size_t r, To* out, Convert convert) {
     for (std::size_t i = 0; i < k; ++i)
-        out[16 * i + r] = convert(load<From>(row + sizeof(From) * i));
+        out[16 * i + r] = convert(load_value<From>(row + sizeof(From) * i));
 }
 
 // Codes and scales of 32 k of one row.

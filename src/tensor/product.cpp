@@ -186,11 +186,11 @@ void ActivationRows::quantise(std::size_t group, Executor& executor, const kerne
     const std::size_t wide_bytes = rows_ < static_cast<std::size_t>(kernels::kWideRowsMin)
                                        ? 0
                                        : executor.worker_count() * kWideChunk * sizeof(Wide);
-    constexpr std::size_t kAlignment = 64;
-    if (memory_.size() < act_bytes + wide_bytes + kAlignment)
-        memory_.resize(act_bytes + wide_bytes + kAlignment);
+    constexpr std::size_t kLine = 64;
+    if (memory_.size() < act_bytes + wide_bytes + kLine)
+        memory_.resize(act_bytes + wide_bytes + kLine);
     const auto address = reinterpret_cast<std::uintptr_t>(memory_.data());
-    std::byte* aligned = memory_.data() + (round_up(address, kAlignment) - address);
+    std::byte* aligned = memory_.data() + (round_up(address, kLine) - address);
     acts_ = reinterpret_cast<Act*>(aligned);
     wide_ = wide_bytes == 0 ? nullptr : reinterpret_cast<Wide*>(aligned + act_bytes);
 

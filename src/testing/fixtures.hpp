@@ -19,6 +19,9 @@ namespace kwaai::testing {
 /// it is not there.
 [[nodiscard]] std::optional<std::string> smollm2_model();
 
+/// The smallest model of the fixtures: 260 thousand parameters in F32.
+inline constexpr const char* kStories = "models/stories260K.gguf";
+
 /// All bytes of a file; a failed test where it cannot be read.
 [[nodiscard]] std::vector<std::byte> read_file(const std::string& path);
 [[nodiscard]] std::string read_text(const std::string& path);

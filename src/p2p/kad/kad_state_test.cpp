@@ -152,14 +152,14 @@ TEST_CASE("silent peers are named, and stale buckets until they are refreshed") 
 
 TEST_CASE(
     "a lookup over two thousand tables finds the three nearest in at most four hops, mostly") {
-    constexpr std::uint64_t kNodes = 2000;
+    constexpr std::uint64_t kTables = 2000;
     std::map<PeerId, RoutingTable> tables;
-    for (std::uint64_t number = 0; number < kNodes; ++number)
+    for (std::uint64_t number = 0; number < kTables; ++number)
         tables.emplace(make_peer(number), RoutingTable(make_peer(number), {}));
     CounterRandom random(1);
     for (auto& [peer, table] : tables)
         for (int i = 0; i < 600; ++i)
-            table.add(make_peer(random.next() % kNodes), {}, kStart);
+            table.add(make_peer(random.next() % kTables), {}, kStart);
     // The neighbours, as a node's lookup of itself brings them.
     std::map<Distance, PeerId> ring;
     for (const auto& [peer, table] : tables)
@@ -176,7 +176,7 @@ TEST_CASE(
     constexpr std::size_t kLookups = 200;
     for (std::size_t i = 0; i < kLookups; ++i) {
         const KadKey target = KadKey::of(make_peer(100000 + i));
-        const PeerId self = make_peer(random.next() % kNodes);
+        const PeerId self = make_peer(random.next() % kTables);
         LookupState lookup(self, {.target = target, .paths = 1 + i % 2});
         lookup.add_seeds(tables.at(self).closest(target, 20));
         while (!lookup.is_over()) {
