@@ -2,12 +2,15 @@
 """Measures what the network costs: ms per token through 1, 2 and 3 `kwaai serve` processes on loopback, less what the same
 text costs in one process; and a node's time from start to listening and its memory at rest.
 
-    bench/swarm_overhead.py [--rounds N] [--tokens N] [--threads N] MODEL.gguf
+    bench/swarm_overhead.py [--rounds N] [--tokens N] [--threads N] [--awake] MODEL.gguf
 
 Machines drift, so each round measures every shape once; the table shows medians over rounds. The servers of a shape run one after the other
 for each token, so they share the cores without taking them from each other. KWAAI names the program.
+A CPU that has nothing to do sleeps, and in a virtual machine waking it takes long: --awake keeps the CPUs busy with work that gives
+way to everything else (SCHED_IDLE), so that the difference is what of a hop is waking.
 """
 import argparse
+import contextlib
 import json
 import os
 import pathlib
@@ -64,6 +67,18 @@ class Node:
         self.log.close()
 
 
+@contextlib.contextmanager
+def cpus_awake(is_wanted: bool):
+    spin = "import os\nos.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))\nwhile True: pass"
+    spinners = [subprocess.Popen([sys.executable, "-c", spin]) for _ in range((os.cpu_count() or 1) * is_wanted)]
+    try:
+        yield
+    finally:
+        for spinner in spinners:
+            spinner.kill()
+            spinner.wait()
+
+
 def write(model: str, peers: list[str], tokens: int, threads: int) -> dict:
     command = [KWAAI, "run", model, "--raw", "--prompt", "Once upon a time", "--temperature", "0", "--json"]
     command += ["--max-tokens", str(tokens), "--threads", str(threads)]
@@ -92,12 +107,13 @@ def main():
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--tokens", type=int, default=128)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--awake", action="store_true", help="keep the CPUs from sleeping")
     parser.add_argument("model")
     options = parser.parse_args()
     shapes = splits(block_count(options.model))
     times: dict[int, list[float]] = {count: [] for count in (0, *shapes)}
     listening, resting = [], []
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, cpus_awake(options.awake):
         nodes = {
             count: [Node(options.model, blocks, folder, options.threads) for blocks in shape]
             for count, shape in shapes.items()
@@ -121,7 +137,7 @@ def main():
                 for node in shape:
                     node.stop()
     local = statistics.median(times[0])
-    print(f"{pathlib.Path(options.model).name}, {options.tokens} tokens, {options.threads} threads, medians of {options.rounds} rounds")
+    print(f"{pathlib.Path(options.model).name}, {options.tokens} tokens, {options.threads} threads, medians of {options.rounds} rounds{', CPUs kept awake' * options.awake}")
     print(f"  here                {local:8.3f} ms a token")
     for count in shapes:
         median = statistics.median(times[count])

@@ -36,7 +36,7 @@ step_tsan() {
 
 step_headers() { tools/build.sh dev all_verify_interface_header_sets; }
 
-step_coroutines() { tools/lint/coroutines.sh changed; }
+step_coroutines() { tools/lint/coroutines.sh; }
 
 step_tidy() { TIDY_SECONDS=${TIDY_SECONDS:-300} tools/lint/tidy.sh; }
 

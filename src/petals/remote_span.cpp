@@ -40,16 +40,19 @@ io::Task<Result<std::unique_ptr<RemoteSpan>>> RemoteSpan::open(p2p::Host& host,
 
 io::Task<Result<std::vector<float>>> RemoteSpan::step(std::uint32_t start,
                                                       std::span<const float> rows,
-                                                      std::chrono::nanoseconds patience) {
-    auto exchanging = exchange(start, rows);
+                                                      std::chrono::nanoseconds patience,
+                                                      std::function<void()> on_sent) {
+    auto exchanging = exchange(start, rows, std::move(on_sent));
     auto answer = co_await io::with_timeout(
         clock_, std::chrono::ceil<io::Duration>(patience), std::move(exchanging));
     co_return answer;
 }
 
 io::Task<Result<std::vector<float>>> RemoteSpan::exchange(std::uint32_t start,
-                                                          std::span<const float> rows) {
+                                                          std::span<const float> rows,
+                                                          std::function<void()> on_sent) {
     KWAAI_CO_CHECKED(co_await send_step(start, rows));
+    if (on_sent) on_sent();
     KWAAI_CO_TRY(const std::optional<codec::Buffer> message, co_await call_->receive());
     if (!message) co_return fail(Errc::closed, "the server ended the session without an answer");
     co_return read_answer(*message, rows.size() / hidden_);

@@ -1,6 +1,7 @@
 // One server's stretch of blocks, for one text: a stream of rpc_inference.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -40,9 +41,11 @@ public:
     /// Rows [tokens, hidden] for positions [start, start + tokens): gives as many, in f32.
     /// `Errc::timed_out` after `patience`, `unavailable` with the server's words where it refuses,
     /// `malformed` for an answer of another shape or with values that are not finite, `closed`.
+    /// `on_sent` may be empty; it is called once the rows have left, while the server computes.
     io::Task<Result<std::vector<float>>> step(std::uint32_t start,
                                               std::span<const float> rows,
-                                              std::chrono::nanoseconds patience);
+                                              std::chrono::nanoseconds patience,
+                                              std::function<void()> on_sent);
 
     /// Whether the next step may begin before the last one's end: stock servers up to 2.2.0 ignore
     /// start_from_position, so that taking back needs a new session there.
@@ -59,7 +62,9 @@ private:
                RemoteSpanLimits limits,
                std::unique_ptr<hivemind::CallStream> call);
 
-    io::Task<Result<std::vector<float>>> exchange(std::uint32_t start, std::span<const float> rows);
+    io::Task<Result<std::vector<float>>> exchange(std::uint32_t start,
+                                                  std::span<const float> rows,
+                                                  std::function<void()> on_sent);
     io::Task<Result<>> send_step(std::uint32_t start, std::span<const float> rows);
     [[nodiscard]] Result<std::vector<float>> read_answer(Bytes message, std::size_t tokens) const;
 

@@ -110,7 +110,7 @@ io::Task<Result<std::vector<float>>> InferenceSession::advance(std::size_t index
             std::span(stretch.inputs).subspan(begin * hidden, (end - begin) * hidden);
         const std::chrono::nanoseconds limit = patience(stretch, end - begin);
         const io::TimePoint started = parts_.clock.now();
-        auto out = co_await stretch.span->step(begin, rows, limit);
+        auto out = co_await stretch.span->step(begin, rows, limit, parts_.on_sent);
         if (!out) co_return forward_error(out);
         Stretch& same = stretches_[index];
         same.sent = end;

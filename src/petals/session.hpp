@@ -48,6 +48,7 @@ public:
         std::uint32_t max_length;  // positions that the text may have
         SessionLimits limits;
         std::function<void(const SessionEvent&)> on_event;  // may be empty
+        std::function<void()> on_sent;  // may be empty; whenever rows have left for a server
     };
 
     explicit InferenceSession(Parts parts);

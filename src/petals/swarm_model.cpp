@@ -4,6 +4,7 @@
 #include <atomic>
 #include <deque>
 #include <map>
+#include <optional>
 #include <utility>
 
 #include "engine/continuation.hpp"
@@ -22,9 +23,15 @@ struct SwarmModel::Job {
         std::function<void(const engine::Event&)> handler)
         : id(job_id), continuation(request, tokens_max, tokenizer), on_event(std::move(handler)) {}
 
+    void tell() {
+        if (untold) on_event(*std::exchange(untold, std::nullopt));
+    }
+
     engine::RequestId id;
     engine::Continuation continuation;
     std::function<void(const engine::Event&)> on_event;
+    // Waits until the next step is under way: whoever takes it works while the servers do.
+    std::optional<engine::Event> untold;
     io::Event cancelled;
     bool is_cancelled = false;
     bool is_over = false;  // the last event has been sent
@@ -97,6 +104,7 @@ void SwarmModel::cancel(engine::RequestId id) {
 void SwarmModel::end(Job& job, engine::FinishReason reason, std::optional<Error> error) {
     if (job.is_over) return;
     job.is_over = true;
+    job.tell();
     job.on_event(job.continuation.end(reason, std::move(error)));
 }
 
@@ -194,7 +202,10 @@ io::Task<Result<>> SwarmModel::write(std::shared_ptr<Job> job) {
                               .hidden = ends_.config().hidden,
                               .max_length = job->continuation.tokens_max(),
                               .limits = options_.limits,
-                              .on_event = options_.on_session_event});
+                              .on_event = options_.on_session_event,
+                              .on_sent = [job] {
+                                  job->tell();
+                              }});
     job->continuation.start(clock_.now());
     KWAAI_CO_TRY(std::vector<float> out, co_await read_prompt(job, session));
     while (true) {
@@ -219,8 +230,9 @@ io::Task<Result<>> SwarmModel::write(std::shared_ptr<Job> job) {
             job->on_event(written.event);
             co_return Result<>();
         }
-        job->on_event(written.event);
+        job->untold = std::move(written.event);
         auto next = co_await session.step(std::move(written.rows));
+        job->tell();  // where nothing could be sent
         if (!next) co_return forward_error(next);
         out = std::move(*next);
     }
