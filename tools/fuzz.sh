@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Fuzzes every target of build/fuzz for its share of the time: tools/fuzz.sh [SECONDS [TARGET..]], 300 s for all by default.
+# Fuzzes every target for its share of the time: tools/fuzz.sh [SECONDS [TARGET..]], 300 s in all by default, as many at once as
+# there are CPUs. Targets are those of build/fuzz, or of the preset that FUZZ_PRESET names.
 # Seeds are tests/corpus/<target>; what is found new lies in build/fuzz/corpus/<target>, a crash in build/fuzz/crash-<target>-*.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -7,17 +8,16 @@ trap 'echo >&2; exit 130' INT
 
 seconds=${1:-300}
 shift || true
-tools/build.sh fuzz fuzz_targets
-mapfile -t targets < <(grep . build/fuzz/fuzz_targets.txt | while read -r path; do
+preset=${FUZZ_PRESET:-fuzz}
+tools/build.sh "$preset" fuzz_targets
+mapfile -t targets < <(grep . "build/$preset/fuzz_targets.txt" | while read -r path; do
   if [ $# -eq 0 ] || [[ " $* " == *" ${path##*/} "* ]]; then echo "$path"; fi
 done)
 if [ ${#targets[@]} -eq 0 ]; then
   echo "fuzz: no target${*:+ named $*}" >&2
   exit 1
 fi
-jobs=$(nproc)
-rounds=$(((${#targets[@]} + jobs - 1) / jobs))
-share=$((seconds / rounds))
+share=$((seconds / ${#targets[@]}))
 if [ $share -lt 5 ]; then share=5; fi
 
 fuzz_one() {
@@ -36,4 +36,4 @@ fuzz_one() {
 }
 export -f fuzz_one
 export share
-printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$jobs" bash -c 'fuzz_one "$0"'
+printf '%s\0' "${targets[@]}" | xargs -0 -n 1 -P "$(nproc)" bash -c 'fuzz_one "$0"'
