@@ -11,6 +11,9 @@
 namespace kwaai::hivemind {
 namespace {
 
+// Also through a relay that limits what it passes on: who calls can call again.
+constexpr p2p::OpenOptions kOverAny{.allows_relayed = true};
+
 std::string name_of(const p2p::Stream& stream) {
     return "peer …" + stream.remote_peer().short_text();
 }
@@ -65,7 +68,7 @@ io::Task<Result<codec::Buffer>> call_unary(p2p::Host& host,
                                            codec::Buffer request,
                                            RpcLimits limits) {
     Result<std::unique_ptr<p2p::Stream>> stream =
-        co_await host.open(std::move(peer), std::move(method));
+        co_await host.open(std::move(peer), std::move(method), kOverAny);
     if (!stream) co_return forward_error(stream);
     Result<codec::Buffer> response =
         co_await call_unary_on(std::move(*stream), std::move(request), limits);
@@ -123,7 +126,7 @@ io::Task<Result<std::unique_ptr<CallStream>>> open_call(p2p::Host& host,
                                                         std::string method,
                                                         RpcLimits limits) {
     Result<std::unique_ptr<p2p::Stream>> stream =
-        co_await host.open(std::move(peer), std::move(method));
+        co_await host.open(std::move(peer), std::move(method), kOverAny);
     if (!stream) co_return forward_error(stream);
     co_return std::make_unique<CallStream>(std::move(*stream), limits);
 }

@@ -45,6 +45,7 @@ struct Connection {
     PeerId remote;
     Multiaddr address;  // where it leads, with /p2p
     bool is_inbound;
+    bool is_beside_listener = false;  // dialled from a port that the host listens on
     ConnectionPlace place;
     std::optional<CircuitLimit> limit;  // where a relay sets one
     YamuxSession session;

@@ -182,6 +182,11 @@ public:
     [[nodiscard]] const ResourceUse& resources() const;
     /// Whether a connection to the peer leads over no other one.
     [[nodiscard]] bool is_connected_directly(const PeerId& peer) const;
+    /// Whether there is one that this host has dialled from a port that it listens on.
+    [[nodiscard]] bool is_connected_beside_listener(const PeerId& peer) const;
+    /// Where peers see this node on such connections: what its router makes of that port. Without
+    /// /p2p.
+    [[nodiscard]] std::vector<Multiaddr> seen_beside_listener() const;
     /// While the lease lives, open() waits for a direct connection to the peer instead of failing
     /// for the lack of one. The host outlives it.
     [[nodiscard]] std::shared_ptr<void> expect_direct(const PeerId& peer);

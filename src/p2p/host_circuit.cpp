@@ -1,4 +1,5 @@
 // Connections over what others opened: circuits through relays, and direct ones that follow them.
+#include <algorithm>
 #include <utility>
 
 #include "io/timeout.hpp"
@@ -32,6 +33,24 @@ io::Task<Result<PeerId>> Host::adopt(Circuit circuit, Multiaddr address, bool is
 bool Host::is_connected_directly(const PeerId& peer) const {
     const auto connection = state_->best_connection(peer);
     return connection != nullptr && !connection->address.is_relayed();
+}
+
+bool Host::is_connected_beside_listener(const PeerId& peer) const {
+    const auto found = state_->connections.find(peer);
+    if (found == state_->connections.end()) return false;
+    return std::ranges::any_of(found->second, [](const auto& connection) {
+        return connection->is_beside_listener && !connection->session.is_closed();
+    });
+}
+
+std::vector<Multiaddr> Host::seen_beside_listener() const {
+    std::vector<Multiaddr> all;
+    for (const auto& [peer, of_peer] : state_->connections)
+        for (const auto& connection : of_peer)
+            if (connection->is_beside_listener && connection->identity &&
+                connection->identity->observed)
+                all.push_back(connection->identity->observed->without_peer());
+    return all;
 }
 
 std::shared_ptr<void> Host::expect_direct(const PeerId& peer) {

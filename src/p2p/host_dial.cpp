@@ -265,8 +265,11 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
     }
     if (!channel) co_return forward_error(channel);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
-    co_return start_connection(
+    auto started = start_connection(
         std::move(*channel), address.with_peer(peer), !how.is_server, std::move(place));
+    if (started)
+        (*started)->is_beside_listener = how.from_listening_port && listening_beside(socket);
+    co_return started;
 }
 
 io::Task<Result<SecureChannel>> Host::State::connect_channel(io::Address socket,

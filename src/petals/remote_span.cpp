@@ -9,18 +9,40 @@
 
 namespace kwaai::petals {
 
-RemoteSpan::RemoteSpan(io::Clock& clock,
+namespace {
+
+// What the relay of a limited connection to the peer grants.
+std::string relay_limit_of(const p2p::Host& host, const p2p::PeerId& peer) {
+    for (const p2p::PeerInfo& info : host.peers()) {
+        if (info.peer != peer || !info.limit) continue;
+        const auto granted = [](std::uint64_t amount, const char* unit) {
+            return amount == 0 ? "any number of" + std::string(unit)
+                               : std::to_string(amount) + unit;
+        };
+        const auto seconds = static_cast<std::uint64_t>(info.limit->duration.count());
+        return " (over a relay that grants " + granted(info.limit->bytes, " bytes") +
+               " each way and " + granted(seconds, " seconds") + ")";
+    }
+    return {};
+}
+
+}  // namespace
+
+RemoteSpan::RemoteSpan(p2p::Host& host,
+                       io::Clock& clock,
                        Hop hop,
                        std::uint32_t max_length,
                        std::uint32_t hidden,
                        RemoteSpanLimits limits,
                        std::unique_ptr<hivemind::CallStream> call)
-    : clock_(clock),
+    : host_(host),
+      clock_(clock),
       hop_(std::move(hop)),
       max_length_(max_length),
       hidden_(hidden),
       limits_(limits),
       call_(std::move(call)),
+      relay_limit_(relay_limit_of(host, hop_.server.peer)),
       session_id_(make_uuid()) {}
 
 RemoteSpan::~RemoteSpan() = default;
@@ -35,7 +57,7 @@ io::Task<Result<std::unique_ptr<RemoteSpan>>> RemoteSpan::open(p2p::Host& host,
     auto call = co_await io::with_timeout(clock, limits.open_timeout, std::move(opening));
     if (!call) co_return forward_error(call);
     co_return std::unique_ptr<RemoteSpan>(
-        new RemoteSpan(clock, std::move(hop), max_length, hidden, limits, std::move(*call)));
+        new RemoteSpan(host, clock, std::move(hop), max_length, hidden, limits, std::move(*call)));
 }
 
 io::Task<Result<std::vector<float>>> RemoteSpan::step(std::uint32_t start,
@@ -45,7 +67,12 @@ io::Task<Result<std::vector<float>>> RemoteSpan::step(std::uint32_t start,
     auto exchanging = exchange(start, rows, std::move(on_sent));
     auto answer = co_await io::with_timeout(
         clock_, std::chrono::ceil<io::Duration>(patience), std::move(exchanging));
+    if (!answer) answer.error().context += relay_limit_;
     co_return answer;
+}
+
+bool RemoteSpan::has_shorter_way() const {
+    return !relay_limit_.empty() && host_.is_connected_directly(hop_.server.peer);
 }
 
 io::Task<Result<std::vector<float>>> RemoteSpan::exchange(std::uint32_t start,

@@ -51,11 +51,15 @@ public:
     /// start_from_position, so that taking back needs a new session there.
     [[nodiscard]] bool can_take_back() const { return !hop_.server.is_stock; }
 
+    /// Whether its stream goes over a relay that limits it, and there is a direct connection now.
+    [[nodiscard]] bool has_shorter_way() const;
+
     /// Ends the session in order, without waiting.
     io::Task<void> finish();
 
 private:
-    RemoteSpan(io::Clock& clock,
+    RemoteSpan(p2p::Host& host,
+               io::Clock& clock,
                Hop hop,
                std::uint32_t max_length,
                std::uint32_t hidden,
@@ -68,12 +72,14 @@ private:
     io::Task<Result<>> send_step(std::uint32_t start, std::span<const float> rows);
     [[nodiscard]] Result<std::vector<float>> read_answer(Bytes message, std::size_t tokens) const;
 
+    p2p::Host& host_;
     io::Clock& clock_;
     Hop hop_;
     std::uint32_t max_length_;
     std::uint32_t hidden_;
     RemoteSpanLimits limits_;
     std::unique_ptr<hivemind::CallStream> call_;
+    std::string relay_limit_;  // a clause for people; empty where no relay limits the way
     std::string session_id_;
     std::uint64_t steps_ = 0;
 };

@@ -94,8 +94,18 @@ io::Task<Result<>> InferenceSession::open(std::size_t index) {
     co_return Result<>();
 }
 
+// The way over a relay may end any time: where there is a direct one, the text is sent again there.
+void InferenceSession::leave_relay(Stretch& stretch) {
+    if (stretch.span == nullptr || !stretch.span->has_shorter_way()) return;
+    stretch.span.reset();
+    stretch.sent = 0;
+    tell(SessionEvent::Kind::met,
+         stretch.hop.server.peer.short_text() + " is reached directly from here on");
+}
+
 // Sends what the server does not have yet; gives its rows for all of that.
 io::Task<Result<std::vector<float>>> InferenceSession::advance(std::size_t index) {
+    leave_relay(stretches_[index]);
     if (stretches_[index].span == nullptr) {
         KWAAI_CO_CHECKED(co_await open(index));
     }

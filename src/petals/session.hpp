@@ -29,6 +29,7 @@ struct SessionEvent {
     enum class Kind : std::uint8_t {
         failed_over,  // others compute a stretch again
         waiting,      // nobody can: the same server is tried again
+        met,          // a server that a relay led to is reached directly from here on
     };
     Kind kind;
     std::string text;  // a sentence
@@ -87,6 +88,7 @@ private:
     [[nodiscard]] Result<> plan();
     io::Task<Result<std::vector<float>>> advance(std::size_t index);
     io::Task<Result<>> open(std::size_t index);
+    void leave_relay(Stretch& stretch);
     io::Task<Result<>> replace(std::size_t index, Error why);
     void put_in_place(std::size_t index, std::vector<Hop> hops);
     [[nodiscard]] std::chrono::nanoseconds patience(const Stretch& stretch,

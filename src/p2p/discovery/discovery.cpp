@@ -62,11 +62,12 @@ std::vector<std::string> Discovery::offered_names() const {
 }
 
 // Whether all of `names`, and nothing else, is provided afterwards.
-io::Task<bool> Discovery::provide(std::vector<std::string> names) {
+io::Task<bool> Discovery::provide(std::vector<std::string> names, bool is_anew) {
+    const std::vector<std::string> before = provided_;
     std::erase_if(provided_, [&](const std::string& name) {
         const bool is_over = std::ranges::find(names, name) == names.end();
         if (is_over) dht_.stop_providing(kad::provider_key(name));
-        return is_over;
+        return is_over || is_anew;
     });
     for (const std::string& name : names) {
         if (std::ranges::find(provided_, name) != provided_.end()) continue;
@@ -74,24 +75,32 @@ io::Task<bool> Discovery::provide(std::vector<std::string> names) {
         const auto told = co_await dht_.provide(std::move(key));
         if (!told) continue;
         provided_.push_back(name);
-        if (options_.on_provided) options_.on_provided(name, *told);
+        const bool is_news = std::ranges::find(before, name) == before.end();
+        if (is_news && options_.on_provided) options_.on_provided(name, *told);
     }
     co_return provided_.size() == names.size();
+}
+
+void Discovery::addresses_changed() {
+    have_addresses_changed_ = true;
+    offer_changed_.notify_all();
 }
 
 io::Task<void> Discovery::run() {
     while (true) {
         const std::vector<std::string> names = offered_names();
-        const bool is_done = co_await provide(names);
+        const bool is_anew = std::exchange(have_addresses_changed_, false);
+        const bool is_done = co_await provide(names, is_anew);
         if (!is_done)
             co_await clock_.sleep_for(options_.retry_pause);
-        else if (names == offered_names())
+        else if (names == offered_names() && !have_addresses_changed_)
             co_await offer_changed_.wait();
     }
 }
 
 io::Task<Result<CapabilityRecord>> Discovery::request_record(PeerId peer) {
-    const OpenOptions eager{.is_lazy = false, .timeout = options_.ask_timeout};
+    const OpenOptions eager{
+        .is_lazy = false, .timeout = options_.ask_timeout, .allows_relayed = true};
     KWAAI_CO_TRY(const std::unique_ptr<Stream> stream,
                  co_await host_.open(peer, kCapabilityProtocol, eager));
     KWAAI_CO_TRY(const std::optional<codec::Buffer> bytes,

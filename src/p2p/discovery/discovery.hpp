@@ -55,6 +55,9 @@ public:
     /// Provides the names that are offered, until cancelled.
     io::Task<void> run();
 
+    /// Has run() tell the network again, as after each change of this node's addresses.
+    void addresses_changed();
+
     /// Peers that offer `name`, at most `count_max`, those that answer soonest and compute fastest
     /// first. Asks each who is said to provide it: who cannot be reached, offers something else or
     /// hands out a record that is not his or has expired is left out.
@@ -63,7 +66,7 @@ public:
 private:
     io::Task<void> serve(std::unique_ptr<Stream> stream);
     [[nodiscard]] std::vector<std::string> offered_names() const;
-    io::Task<bool> provide(std::vector<std::string> names);
+    io::Task<bool> provide(std::vector<std::string> names, bool is_anew);
     io::Task<Result<CapabilityRecord>> request_record(PeerId peer);
     io::Task<void> ask(PeerId peer, const std::string& name, std::vector<FoundPeer>& found);
     static io::Task<void> ask_all(io::TaskGroup& group,
@@ -78,6 +81,7 @@ private:
     DiscoveryOptions options_;
     std::optional<Capability> offered_;
     std::vector<std::string> provided_;  // names that peers were told
+    bool have_addresses_changed_ = false;  // since then
     io::Event offer_changed_;
 };
 

@@ -7,7 +7,10 @@
 namespace kwaai::p2p {
 
 AddressManager::AddressManager(Host& host, io::Clock& clock, AddressManagerOptions options)
-    : host_(host), clock_(clock), options_(std::move(options)), state_(options_.limits) {
+    : host_(host),
+      clock_(clock),
+      options_(std::move(options)),
+      state_(options_.limits, options_.is_relayed_only) {
     if (!options_.interfaces) options_.interfaces = io::interface_addresses;
     state_.set_addresses(AddressSource::declared, options_.declared);
     host_.set_told_addresses([this](const std::vector<Multiaddr>& listening) {

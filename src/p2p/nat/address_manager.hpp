@@ -18,6 +18,8 @@ struct AddressManagerOptions {
     AddressLimits limits;
     /// Where the owner says that the node is reached; without /p2p.
     std::vector<Multiaddr> declared;
+    /// Peers are told of relays alone: none of this machine's addresses.
+    bool is_relayed_only = false;
     /// The machine's where empty.
     Interfaces interfaces;
     /// Interfaces come and go, graces and lifetimes end: how often that is looked at.

@@ -173,6 +173,7 @@ std::vector<Multiaddr> AddressState::external(io::TimePoint now) const {
 
 std::vector<Multiaddr> AddressState::told(io::TimePoint now) const {
     std::vector<Multiaddr> relays = of(AddressSource::relay);
+    if (is_relayed_only_) return relays;
     if (reachability(now) == Reachability::reachable) relays.clear();
     std::vector<Multiaddr> all = external(now);
     const std::size_t room = limits_.told_max - std::min(relays.size(), limits_.told_max);

@@ -41,7 +41,9 @@ struct AddressLimits {
 /// declared, then AutoNAT's verdict, then the router's mapping, then what enough peers observe.
 class AddressState {
 public:
-    explicit AddressState(const AddressLimits& limits) : limits_(limits) {}
+    /// @param is_relayed_only nothing but relays' addresses is told
+    explicit AddressState(const AddressLimits& limits, bool is_relayed_only = false)
+        : limits_(limits), is_relayed_only_(is_relayed_only) {}
 
     /// Where the node listens, 0.0.0.0 and :: resolved to the machine's addresses.
     void set_listening(std::vector<Multiaddr> listening);
@@ -104,6 +106,7 @@ private:
     Observed* place_for(const Multiaddr& address, bool is_guessed, io::TimePoint now);
 
     AddressLimits limits_;
+    bool is_relayed_only_;
     std::vector<Multiaddr> listening_;
     std::array<std::vector<Multiaddr>, 3> set_;
     std::vector<Observed> observed_;

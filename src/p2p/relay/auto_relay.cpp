@@ -6,6 +6,11 @@
 #include "io/timeout.hpp"
 
 namespace kwaai::p2p::relay {
+namespace {
+
+constexpr const char* kProtectTag = "relay";
+
+}  // namespace
 
 /// A relay in use, however that ends.
 class HeldPlace {
@@ -102,6 +107,7 @@ io::Task<void> AutoRelay::wait_for_loss(PeerId relay) {
 void AutoRelay::hold(Reservation place) {
     const std::vector<Multiaddr> before = addresses();
     const PeerId relay = place.relay;
+    host_.protect(relay, kProtectTag);
     held_.insert_or_assign(relay, std::move(place));
     std::vector<Multiaddr> now = addresses();
     if (now != before && options_.told) options_.told(std::move(now));
@@ -109,6 +115,7 @@ void AutoRelay::hold(Reservation place) {
 
 void AutoRelay::let_go(const PeerId& relay) {
     client_.release(relay);
+    host_.unprotect(relay, kProtectTag);
     kept_.erase(relay);
     lost_.erase(relay);
     candidates_.ended(relay, clock_.now());

@@ -44,6 +44,9 @@ public:
     /// Where the node is reached now, "/…/p2p/RELAY/p2p-circuit".
     [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
+    /// Reservations that it holds.
+    [[nodiscard]] std::size_t place_count() const { return held_.size(); }
+
 private:
     friend class HeldPlace;
 

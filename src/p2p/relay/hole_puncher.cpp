@@ -140,9 +140,8 @@ std::vector<Multiaddr> HolePuncher::own_addresses() const {
         if (is_new && !address.is_relayed() && kad::scope_of(address) != kad::Scope::none)
             all.push_back(address);
     };
-    for (const PeerInfo& info : host_.peers())
-        if (info.observed && !info.is_inbound && info.connected && !info.connected->is_relayed())
-            add(info.observed->without_peer());
+    for (const Multiaddr& address : host_.seen_beside_listener())
+        add(address);
     for (const Multiaddr& address : host_.told_addresses())
         add(address);
     if (all.size() > options_.limits.addresses_max)

@@ -51,8 +51,8 @@ public:
     /// peer that is reached through a relay wait until it has succeeded or given up.
     io::Task<void> run();
 
-    /// Where peers are told to dial us: where the host says it listens, and where peers that it
-    /// has dialled see it. Of no relay.
+    /// Where peers are told to dial us: where peers that the host has dialled from its listening
+    /// port see it, and where it says that it listens. Of no relay.
     [[nodiscard]] std::vector<Multiaddr> own_addresses() const;
 
 private:

@@ -86,12 +86,31 @@ io::Task<Result<PeerId>> RelayClient::reach(Multiaddr address) {
                            " over no other relay");
     while (reaching_.contains(*relay))
         co_await reached_.wait();
-    if (host_.is_connected_directly(*relay)) co_return *relay;
+    if (is_reached(*relay)) co_return *relay;
     const Reaching reaching(reaching_, reached_, *relay);
     // What the relay sees of us is then what others may dial once a hole is punched.
     const DialOptions beside_listener{.from_listening_port = true};
     auto connected = co_await host_.connect_again(std::move(address), beside_listener);
+    if (!connected && host_.is_connected_directly(*relay)) co_return *relay;
     co_return connected;
+}
+
+// A relay that has dialled us needs no hole; one that we dialled before, from a port of the moment,
+// would not see the place where others are to dial us.
+bool RelayClient::is_reached(const PeerId& relay) const {
+    if (!host_.is_connected_directly(relay)) return false;
+    if (host_.addresses().empty() || host_.is_connected_beside_listener(relay)) return true;
+    return std::ranges::any_of(host_.peers(), [&](const PeerInfo& info) {
+        return info.peer == relay && info.is_inbound;
+    });
+}
+
+void RelayClient::begin_to_listen() {
+    if (!host_.addresses().empty()) return;
+    for (const Multiaddr& address : options_.listens) {
+        const Result<> listening = host_.listen(address);
+        static_cast<void>(listening);  // the machine may lack a family; relays work without
+    }
 }
 
 io::Task<Result<Circuit>> RelayClient::dial(Multiaddr address) {
@@ -103,6 +122,7 @@ io::Task<Result<Circuit>> RelayClient::dial(Multiaddr address) {
         co_return fail(
             Errc::invalid_argument,
             "cannot dial " + address.to_text() + ": write /ADDRESS/p2p/RELAY/p2p-circuit/p2p/PEER");
+    begin_to_listen();
     KWAAI_CO_CHECKED(co_await reach(*place));
     auto circuit = co_await ask_relay(*relay, *destination);
     if (!circuit) co_return forward_error(circuit, "relay " + relay->to_text());

@@ -28,6 +28,9 @@ struct RelayClientOptions {
     RelayClientLimits limits;
     /// Of the wall clock, since 1970.
     std::function<std::uint64_t()> unix_seconds;
+    /// Where a host that does not listen begins to before it dials its first circuit: only who
+    /// listens can be met directly (DCUtR). Errors are of no interest.
+    std::vector<Multiaddr> listens;
 };
 
 /// From its construction on, the host dials addresses with /p2p-circuit, and takes the circuits
@@ -40,8 +43,8 @@ public:
     RelayClient& operator=(const RelayClient&) = delete;
     ~RelayClient();
 
-    /// Makes sure of a direct connection to the relay that `address` ends with. Errors as
-    /// Host::connect.
+    /// Makes sure of a direct connection to the relay that `address` ends with, dialled from a port
+    /// that the host listens on where there is one. Errors as Host::connect.
     io::Task<Result<PeerId>> reach(Multiaddr address);
 
     /// Reserves, or renews, at a relay that is connected directly. Errors of Host::open;
@@ -53,6 +56,8 @@ public:
     void release(const PeerId& relay) { reserved_.erase(relay); }
 
 private:
+    [[nodiscard]] bool is_reached(const PeerId& relay) const;
+    void begin_to_listen();
     io::Task<Result<Circuit>> dial(Multiaddr address);
     io::Task<Result<Circuit>> ask_relay(PeerId relay, PeerId destination);
     io::Task<Result<HopMessage>> request(Stream& stream, HopMessage message);

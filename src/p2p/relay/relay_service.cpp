@@ -58,8 +58,7 @@ io::Task<Result<HopMessage>> receive(Stream& stream, const RelayLimits& limits) 
 
 RelayService::RelayService(Host& host, io::Clock& clock, RelayServiceOptions options)
     : host_(host), clock_(clock), options_(std::move(options)), state_(options_.limits) {
-    host_.handle(kHopProtocol,
-                 [this](std::unique_ptr<Stream> stream) { return serve(std::move(stream)); });
+    set_serving(options_.is_serving);
     observing_ = host_.observe([this](const PeerInfo& info, ConnectionChange change) {
         if (change == ConnectionChange::closed && !host_.is_connected_directly(info.peer))
             state_.forget(info.peer);
@@ -67,7 +66,17 @@ RelayService::RelayService(Host& host, io::Clock& clock, RelayServiceOptions opt
 }
 
 RelayService::~RelayService() {
-    host_.stop_handling(kHopProtocol);
+    set_serving(false);
+}
+
+void RelayService::set_serving(bool is_serving) {
+    if (is_serving_ == is_serving) return;
+    is_serving_ = is_serving;
+    if (is_serving)
+        host_.handle(kHopProtocol,
+                     [this](std::unique_ptr<Stream> stream) { return serve(std::move(stream)); });
+    else
+        host_.stop_handling(kHopProtocol);
 }
 
 io::Task<void> RelayService::serve(std::unique_ptr<Stream> stream) {

@@ -16,10 +16,10 @@ struct RelayServiceOptions {
     RelayLimits limits;
     /// Of the wall clock, since 1970.
     std::function<std::uint64_t()> unix_seconds;
+    bool is_serving = true;  // from its construction on
 };
 
-/// Serves the hop protocol from its construction to its destruction; nothing is relayed without
-/// one. Never over a connection that is relayed itself. Confined to the loop's thread.
+/// Serves the hop protocol; nothing is relayed without one. Never over a connection that is relayed itself. Confined to the loop's thread.
 class RelayService {
 public:
     /// `host` and `clock` outlive it, and the host's run() has ended before its destruction.
@@ -27,6 +27,12 @@ public:
     RelayService(const RelayService&) = delete;
     RelayService& operator=(const RelayService&) = delete;
     ~RelayService();
+
+    /// Begins or stops to take requests; circuits that are open go on. Connected peers learn it by
+    /// identify push.
+    void set_serving(bool is_serving);
+
+    [[nodiscard]] bool is_serving() const { return is_serving_; }
 
     [[nodiscard]] std::size_t reservation_count() const { return state_.reservation_count(); }
 
@@ -46,6 +52,7 @@ private:
     io::Clock& clock_;
     RelayServiceOptions options_;
     RelayState state_;
+    bool is_serving_ = false;
     std::shared_ptr<void> observing_;
 };
 
