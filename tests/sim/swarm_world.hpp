@@ -99,6 +99,35 @@ private:
     petals::BlockServer server_;
 };
 
+struct SwarmOutcome {
+    std::vector<inference::TokenId> tokens;
+    engine::Event last;
+};
+
+/// Writes a text to its end; `on_token(count)` is called after each token.
+inline io::Task<SwarmOutcome> write_through(petals::SwarmModel& model,
+                                            engine::Request request,
+                                            std::function<void(std::size_t)> on_token) {
+    SwarmOutcome outcome;
+    io::Event changed;
+    bool is_over = false;
+    const auto on_event = [&](const engine::Event& event) {
+        outcome.tokens.insert(outcome.tokens.end(), event.tokens.begin(), event.tokens.end());
+        if (event.finish) {
+            outcome.last = event;
+            is_over = true;
+            changed.notify_all();
+        } else if (on_token) {
+            on_token(outcome.tokens.size());
+        }
+    };
+    const auto id = model.submit(std::move(request), on_event);
+    REQUIRE(id.has_value());
+    while (!is_over)
+        co_await changed.wait();
+    co_return outcome;
+}
+
 /// A client at 10.0.1.1 and its servers at 10.0.0.1, 10.0.0.2, …
 class SwarmWorld {
 public:
@@ -162,31 +191,11 @@ public:
 
     [[nodiscard]] std::size_t size() const { return servers_.size(); }
 
-    struct Outcome {
-        std::vector<inference::TokenId> tokens;
-        engine::Event last;
-    };
+    using Outcome = SwarmOutcome;
 
-    /// Writes a text to its end; `on_token(count)` is called after each token.
+    /// As write_through().
     io::Task<Outcome> write(engine::Request request, std::function<void(std::size_t)> on_token) {
-        Outcome outcome;
-        io::Event changed;
-        bool is_over = false;
-        const auto on_event = [&](const engine::Event& event) {
-            outcome.tokens.insert(outcome.tokens.end(), event.tokens.begin(), event.tokens.end());
-            if (event.finish) {
-                outcome.last = event;
-                is_over = true;
-                changed.notify_all();
-            } else if (on_token) {
-                on_token(outcome.tokens.size());
-            }
-        };
-        const auto id = model_->submit(std::move(request), on_event);
-        REQUIRE(id.has_value());
-        while (!is_over)
-            co_await changed.wait();
-        co_return outcome;
+        return write_through(*model_, std::move(request), std::move(on_token));
     }
 
     /// Runs `fn(world)`, a coroutine, once the client has found its servers, and ends everything.

@@ -80,7 +80,7 @@ private:
     kad::Dht& dht_;
     DiscoveryOptions options_;
     std::optional<Capability> offered_;
-    std::vector<std::string> provided_;  // names that peers were told
+    std::vector<std::string> provided_;    // names that peers were told
     bool have_addresses_changed_ = false;  // since then
     io::Event offer_changed_;
 };

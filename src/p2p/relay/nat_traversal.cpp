@@ -20,9 +20,7 @@ NatTraversal::NatTraversal(Host& host,
       options_(std::move(options)),
       client_(host,
               clock,
-              {.limits = {},
-               .unix_seconds = options_.unix_seconds,
-               .listens = options_.listens}) {
+              {.limits = {}, .unix_seconds = options_.unix_seconds, .listens = options_.listens}) {
     if (options_.is_punching) puncher_.emplace(host, clock, HolePuncherOptions());
     if (options_.places != Use::never) {
         AutoRelayOptions keeping;

@@ -66,6 +66,7 @@ public:
 
     /// Where the node is reached through relays now, "/…/p2p/RELAY/p2p-circuit".
     [[nodiscard]] std::vector<Multiaddr> places() const;
+
     /// Null where it is never one.
     [[nodiscard]] const RelayService* service() const { return service_ ? &*service_ : nullptr; }
 

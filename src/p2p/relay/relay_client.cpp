@@ -100,9 +100,8 @@ io::Task<Result<PeerId>> RelayClient::reach(Multiaddr address) {
 bool RelayClient::is_reached(const PeerId& relay) const {
     if (!host_.is_connected_directly(relay)) return false;
     if (host_.addresses().empty() || host_.is_connected_beside_listener(relay)) return true;
-    return std::ranges::any_of(host_.peers(), [&](const PeerInfo& info) {
-        return info.peer == relay && info.is_inbound;
-    });
+    return std::ranges::any_of(
+        host_.peers(), [&](const PeerInfo& info) { return info.peer == relay && info.is_inbound; });
 }
 
 void RelayClient::begin_to_listen() {

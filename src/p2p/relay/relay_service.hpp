@@ -19,7 +19,8 @@ struct RelayServiceOptions {
     bool is_serving = true;  // from its construction on
 };
 
-/// Serves the hop protocol; nothing is relayed without one. Never over a connection that is relayed itself. Confined to the loop's thread.
+/// Serves the hop protocol; nothing is relayed without one. Never over a connection that is relayed
+/// itself. Confined to the loop's thread.
 class RelayService {
 public:
     /// `host` and `clock` outlive it, and the host's run() has ended before its destruction.
