@@ -33,6 +33,9 @@ constexpr std::array kVerbs = {
     Verb{"provide", "Tell the network what this node offers, until Ctrl-C", add_p2p_provide},
     Verb{"find", "Find the peers that offer something", add_p2p_find},
     Verb{"perf", "Measure how fast bytes go to a peer and come from it", add_p2p_perf},
+    Verb{"relay",
+         "Be a relay for nodes that cannot be dialled, or be reached over one",
+         add_p2p_relay},
 };
 
 constexpr const char* kListenDefault = "/ip4/127.0.0.1/tcp/0";
@@ -42,6 +45,7 @@ Result<node::P2pNodeOptions> node_options(const P2pFlags& flags, const P2pDefaul
     options.agent = std::string("kwaai/") + KWAAI_VERSION;
     options.kad_protocol = flags.kad_protocol;
     options.serves_perf = defaults.serves_perf;
+    options.relaying = defaults.relaying;
     KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.bootstrap));
     if (defaults.needs_network && options.bootstrap.empty())
         return fail(Errc::invalid_argument,

@@ -22,6 +22,7 @@ Action add_p2p_get(CLI::App& verb);
 Action add_p2p_provide(CLI::App& verb);
 Action add_p2p_find(CLI::App& verb);
 Action add_p2p_perf(CLI::App& verb);
+Action add_p2p_relay(CLI::App& verb);
 
 struct P2pFlags {
     std::vector<std::string> bootstrap;
@@ -41,6 +42,7 @@ struct P2pDefaults {
     bool serves_perf = false;
     bool stays = false;          // until Ctrl-C, once its work is done
     bool needs_network = false;  // makes no sense without --bootstrap
+    node::RelayOptions relaying;
 };
 
 /// The key of `file`; where that is empty the user's, or, with a note, one for this run where

@@ -75,7 +75,7 @@ void warn_of_strangers(const node::Node& node, const ServePlan& plan) {
         write_note(
             "Warning: other machines can reach the HTTP address, and whoever does may use the "
             "model: there are no passwords.\n");
-    if (node.is_exposed())
+    if (node.is_exposed() || !plan.relaying.relays.empty() || plan.relaying.is_relayed_only)
         write_note(
             "Warning: other machines can reach these blocks, and whoever knows an address may "
             "compute with them.\n");
@@ -156,8 +156,12 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.http = plan.http;
     if (plan.serves_blocks) {
         KWAAI_TRY(node::Identity identity, choose_identity(flags.identity));
-        options.blocks.emplace(
-            std::move(identity), plan.listen, plan.range, flags.maps_ports, flags.finds_neighbours);
+        options.blocks.emplace(std::move(identity),
+                               plan.listen,
+                               plan.range,
+                               flags.maps_ports,
+                               flags.finds_neighbours,
+                               plan.relaying);
     }
     return options;
 }
@@ -180,6 +184,25 @@ Result<int> serve(const ServeFlags& flags) {
     return kOk;
 }
 
+void add_relay_flags(CLI::App& verb, ServeFlags& flags) {
+    verb.add_option("--relay",
+                    flags.relays,
+                    "Hold a place at this relay, over which others reach this node: "
+                    "/ip4/ADDRESS/tcp/PORT/p2p/ID, as `kwaai p2p relay` prints it (default: at "
+                    "relays that it finds, once AutoNAT has seen that nobody can dial it). "
+                    "Repeatable")
+        ->allow_extra_args(false);
+    verb.add_flag("--relay-only",
+                  flags.is_relayed_only,
+                  "Be reached over relays alone: tell no address of this machine, and make no "
+                  "direct connection out of a relayed one");
+    verb.add_option("--relay-service",
+                    flags.relay_service,
+                    "Be a relay for nodes that cannot be dialled: on, off, or auto, which is where "
+                    "everybody can dial this one, and for as much as they need to meet directly")
+        ->capture_default_str();
+}
+
 }  // namespace
 
 Action add_serve(CLI::App& verb) {
@@ -189,7 +212,8 @@ Action add_serve(CLI::App& verb) {
     verb.add_option("--listen",
                     flags->listen,
                     "Where other nodes reach the blocks: /ip4/ADDRESS/tcp/PORT; 0.0.0.0 is every "
-                    "network, port 0 lets the system choose (default: 127.0.0.1); with /ws behind "
+                    "network, port 0 lets the system choose (default: 127.0.0.1, and every network "
+                    "with --relay); with /ws behind "
                     "it, the node tells that it takes WebSockets there, too. Repeatable")
         ->allow_extra_args(false);
     verb.add_option("--identity",
@@ -201,6 +225,7 @@ Action add_serve(CLI::App& verb) {
     verb.add_flag("--mdns",
                   flags->finds_neighbours,
                   "Find the nodes of the local network, and be found there (multicast DNS)");
+    add_relay_flags(verb, *flags);
     add_swarm_flags(verb, flags->swarm);
     verb.add_option("--http",
                     flags->http,
@@ -214,6 +239,7 @@ Action add_serve(CLI::App& verb) {
         "  kwaai serve model.gguf --http [::1]:8081 --threads 4\n"
         "  kwaai serve --blocks 0:15 --listen /ip4/0.0.0.0/tcp/4001\n"
         "  kwaai serve --blocks 15:30 --bootstrap /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...\n"
+        "  kwaai serve --blocks 0:15 --relay /ip4/203.0.113.5/tcp/4001/p2p/12D3KooW...\n"
         "  kwaai serve --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW... --http 127.0.0.1:8080");
     return [flags] {
         const auto status = serve(*flags);

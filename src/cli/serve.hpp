@@ -8,6 +8,7 @@
 #include "cli/flags.hpp"
 #include "cli/swarm_flags.hpp"
 #include "io/address.hpp"
+#include "node/traversal.hpp"
 #include "p2p/multiaddr.hpp"
 
 namespace kwaai::cli {
@@ -20,6 +21,9 @@ struct ServeFlags {
     std::string identity;
     bool maps_ports = false;
     bool finds_neighbours = false;
+    std::vector<std::string> relays;
+    bool is_relayed_only = false;
+    std::string relay_service = "auto";
     std::optional<std::string> http;
 };
 
@@ -28,6 +32,7 @@ struct ServePlan {
     bool serves_blocks = false;
     std::optional<inference::BlockRange> range;  // none: all blocks
     std::vector<p2p::Multiaddr> listen;          // at least one where it serves blocks
+    node::RelayOptions relaying;
     std::optional<io::Address> http;
     std::vector<petals::PeerAddress> peers;
 };

@@ -21,6 +21,21 @@ std::optional<std::uint32_t> parse_number(std::string_view text) {
     return value;
 }
 
+Result<std::vector<p2p::Multiaddr>> parse_nodes(const std::vector<std::string>& texts,
+                                                const std::string& flag) {
+    std::vector<p2p::Multiaddr> addresses;
+    for (const std::string& text : texts) {
+        auto address = p2p::Multiaddr::parse(text);
+        if (!address) return fail(Errc::invalid_argument, flag + " " + address.error().context);
+        if (!address->peer())
+            return fail(Errc::invalid_argument,
+                        flag + " " + printable(text) +
+                            ": the address must end with /p2p/ID, the node's identity");
+        addresses.push_back(std::move(*address));
+    }
+    return addresses;
+}
+
 /// A note of a client, which other machines have a say in. It begins a line of its own where an
 /// answer is being written on the same terminal.
 void show_note(const RouteReport& report, const std::string& text) {
@@ -73,17 +88,19 @@ Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags) {
 }
 
 Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const std::vector<std::string>& texts) {
-    std::vector<p2p::Multiaddr> addresses;
-    for (const std::string& text : texts) {
-        auto address = p2p::Multiaddr::parse(text);
-        if (!address) return fail(Errc::invalid_argument, "--bootstrap " + address.error().context);
-        if (!address->peer())
+    return parse_nodes(texts, "--bootstrap");
+}
+
+Result<std::vector<p2p::Multiaddr>> parse_relays(const std::vector<std::string>& texts,
+                                                 const std::string& flag) {
+    KWAAI_TRY(std::vector<p2p::Multiaddr> relays, parse_nodes(texts, flag));
+    for (const p2p::Multiaddr& relay : relays)
+        if (relay.is_relayed())
             return fail(Errc::invalid_argument,
-                        "--bootstrap " + printable(text) +
-                            ": the address must end with /p2p/ID, the node's identity");
-        addresses.push_back(std::move(*address));
-    }
-    return addresses;
+                        flag + " " + relay.to_text() +
+                            ": no relay is reached over another one; give what is in front of "
+                            "/p2p-circuit");
+    return relays;
 }
 
 Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,

@@ -35,6 +35,11 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
 /// Errors of petals::parse_peer_address.
 [[nodiscard]] Result<std::vector<petals::PeerAddress>> parse_peers(const SwarmFlags& flags);
 
+/// Addresses of relays, with /p2p, that were given with `flag`. `Errc::invalid_argument`, also for
+/// one that leads over another relay.
+[[nodiscard]] Result<std::vector<p2p::Multiaddr>> parse_relays(
+    const std::vector<std::string>& texts, const std::string& flag);
+
 /// Addresses with /p2p. `Errc::invalid_argument` says what is wrong with one.
 [[nodiscard]] Result<std::vector<p2p::Multiaddr>> parse_bootstrap(
     const std::vector<std::string>& texts);

@@ -20,6 +20,7 @@
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/nat/address_manager.hpp"
+#include "p2p/nat/address_parts.hpp"
 #include "p2p/nat/autonat.hpp"
 #include "p2p/nat/gateway.hpp"
 #include "p2p/nat/port_mapper.hpp"
@@ -65,11 +66,10 @@ std::string to_sentence(const petals::ServerEvent& event) {
 struct BlockNode::Parts {
     Parts(io::Loop& the_loop,
           Identity the_identity,
-          Identity the_dialler_identity,
+          const Identity& dialler_identity,
           BlockNodeOptions the_options)
         : loop(the_loop),
           identity(std::move(the_identity)),
-          dialler_identity(std::move(the_dialler_identity)),
           options(std::move(the_options)),
           network(loop),
           host(network,
@@ -79,14 +79,19 @@ struct BlockNode::Parts {
                 .limits = {},
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
-          addresses(host, loop.clock(), {}),
-          autonat(network, loop.clock(), host, addresses, autonat_options()),
+          addresses(host, loop.clock(), {.is_relayed_only = options.relaying.is_relayed_only}),
+          autonat(network,
+                  loop.clock(),
+                  host,
+                  addresses,
+                  autonat_options(dialler_identity, "kwaai/" + options.version)),
           rpc(host, loop.clock(), hivemind::RpcLimits{}),
           dht(host, loop.clock(), dht_options()),
-          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
+          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}),
+          traversal(host, loop.clock(), &addresses, traversal_options()) {}
 
-    [[nodiscard]] p2p::AutonatOptions autonat_options() const;
     p2p::kad::DhtOptions dht_options();
+    p2p::relay::NatTraversalOptions traversal_options();
     static io::Task<void> attend(io::TaskGroup& group,
                                  Parts& parts,
                                  std::function<void(const std::string&)> on_note);
@@ -102,7 +107,6 @@ struct BlockNode::Parts {
 
     io::Loop& loop;
     Identity identity;
-    Identity dialler_identity;  // of AutoNAT's dials
     BlockNodeOptions options;
     inference::BlockRange range;
     io::TcpNetwork network;
@@ -112,6 +116,8 @@ struct BlockNode::Parts {
     hivemind::RpcServer rpc;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
+    std::function<void(const std::string&)> note;  // of run(), while it runs; may be empty
+    p2p::relay::NatTraversal traversal;
     std::unique_ptr<io::WorkerThreads> routers;  // its end waits for the removal of mappings
     std::optional<p2p::PortMapper> mapper;
     std::optional<p2p::Mdns> mdns;
@@ -124,13 +130,6 @@ struct BlockNode::Parts {
     io::WorkerThreads loading{1};
     io::WorkerThreads saving{1};
 };
-
-// Dials back from an identity that no peer can know.
-p2p::AutonatOptions BlockNode::Parts::autonat_options() const {
-    return {.dialler = {.identity = dialler_identity.key(), .agent = "kwaai/" + options.version},
-            .limits = {},
-            .dial_back = {}};
-}
 
 // A node works without it.
 void BlockNode::Parts::open_archive() {
@@ -157,11 +156,27 @@ void BlockNode::Parts::save_last() {
 
 p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     p2p::kad::DhtOptions chosen;
-    chosen.mode = p2p::kad::Mode::server;
+    chosen.mode = member_mode(options.relaying);
     chosen.seed = seconds_since_1970();
     chosen.validators = p2p::kad::standard_validators(seconds_since_1970);
     chosen.own_addresses = [this] {
         return addresses.told();
+    };
+    return chosen;
+}
+
+p2p::relay::NatTraversalOptions BlockNode::Parts::traversal_options() {
+    options.relaying.on_places = [this](const std::vector<p2p::Multiaddr>& places) {
+        if (note) note(places_sentence(places));
+    };
+    auto chosen = member_traversal(options.relaying, true, host, discovery);
+    chosen.on_failure = [this](const Error& error) {
+        if (note) note("A relay does not work; it is tried again: " + error.context);
+    };
+    chosen.on_service = [this](bool /*is_serving*/) {
+        if (engine == nullptr) return;
+        const Result<> offered = offer();
+        static_cast<void>(offered);  // said when the blocks were
     };
     return chosen;
 }
@@ -172,6 +187,14 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::Autonat::run, std::ref(parts.autonat));
+    parts.note = on_note;
+    group.spawn(&p2p::relay::NatTraversal::run, std::ref(parts.traversal));
+    group.spawn(follow_addresses,
+                std::ref(parts.addresses),
+                std::ref(parts.discovery),
+                std::ref(parts.dht),
+                member_mode(parts.options.relaying),
+                std::ref(parts.loop.clock()));
     parts.attending = &group;
     if (parts.mdns) group.spawn(&p2p::Mdns::run, std::ref(*parts.mdns));
     if (parts.mapper) group.spawn(&p2p::PortMapper::run, std::ref(*parts.mapper));
@@ -257,6 +280,8 @@ Result<> BlockNode::Parts::offer() {
     const engine::BlockBackendStats stats = engine->stats();
     p2p::Capability capability;
     capability.names = {inference_name(options.prefix)};
+    if (traversal.service() != nullptr && traversal.service()->is_serving())
+        capability.names.emplace_back(p2p::relay::kRelayCapability);
     capability.models = {{.name = options.prefix,
                           .begin = range.begin,
                           .end = range.end,
@@ -271,9 +296,9 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
     KWAAI_TRY(const engine::OpenedModel model, engine::open_model_files(options.model_path));
     KWAAI_CHECKED(check_range(options, model.config.block_count));
     options.prefix = prefix_of(options.prefix, model.file.name);
-    KWAAI_TRY(Identity dialler_identity, Identity::ephemeral());
-    auto parts = std::make_unique<Parts>(
-        loop, std::move(identity), std::move(dialler_identity), std::move(options));
+    KWAAI_TRY(const Identity dialler_identity, Identity::ephemeral());
+    auto parts =
+        std::make_unique<Parts>(loop, std::move(identity), dialler_identity, std::move(options));
     parts->range =
         parts->options.range.value_or(inference::BlockRange{0, model.config.block_count});
     for (const p2p::Multiaddr& address : parts->options.listen)
@@ -296,8 +321,9 @@ BlockNode::~BlockNode() {
 
 std::vector<p2p::Multiaddr> BlockNode::addresses() const {
     std::vector<p2p::Multiaddr> all;
-    for (const p2p::Multiaddr& address : parts_->addresses.told())
-        all.push_back(address.with_peer(parts_->host.id()));
+    for (const p2p::Multiaddr& address : parts_->host.addresses())
+        for (p2p::Multiaddr& at : p2p::at_interfaces(address, io::interface_addresses))
+            all.push_back(std::move(at));
     return all;
 }
 
@@ -364,6 +390,7 @@ io::Task<Result<>> BlockNode::load(std::function<void()> on_ready,
 
 void BlockNode::close() {
     parts_->closing.request_stop();
+    parts_->note = {};  // that relays are left needs no saying
     parts_->host.close();
 }
 

@@ -13,6 +13,7 @@
 #include "inference/model.hpp"
 #include "io/loop.hpp"
 #include "node/identity.hpp"
+#include "node/traversal.hpp"
 #include "p2p/multiaddr.hpp"
 
 namespace kwaai::node {
@@ -30,6 +31,7 @@ struct BlockNodeOptions {
     engine::ProgressHandler on_progress;        // of loading
     bool maps_ports = false;                    // asks the router to forward where it listens
     bool finds_neighbours = false;              // joins those of the local network (mDNS)
+    RelayOptions relaying;
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model

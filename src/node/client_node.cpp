@@ -13,6 +13,7 @@
 #include "node/directories.hpp"
 #include "node/identity.hpp"
 #include "node/swarm_names.hpp"
+#include "node/traversal.hpp"
 #include "p2p/discovery/discovery.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
@@ -50,7 +51,8 @@ struct ClientNode::Parts {
                 .limits = {},
                 .random = {}}),
           dht(host, loop.clock(), {.seed = seconds_since_1970()}),
-          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}) {}
+          discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}),
+          traversal(host, loop.clock(), nullptr, dialling_traversal()) {}
 
     static io::Task<void> attend(io::TaskGroup& group,
                                  Parts& parts,
@@ -69,6 +71,7 @@ struct ClientNode::Parts {
     p2p::Host host;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
+    p2p::relay::NatTraversal traversal;
     std::unique_ptr<engine::ModelEnds> ends;
     std::optional<petals::Swarm> swarm;
     std::optional<petals::SwarmModel> model;
@@ -170,6 +173,7 @@ io::Task<void> ClientNode::Parts::attend(io::TaskGroup& group,
                                          Result<>& ended) {
     group.spawn(&p2p::Host::run, std::ref(parts.host));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
+    group.spawn(&p2p::relay::NatTraversal::run, std::ref(parts.traversal));
     ended = co_await parts.begin();
     if (ended) co_await io::with_group(&Parts::serve, std::ref(parts), std::move(on_ready));
     parts.host.close();

@@ -107,7 +107,8 @@ Result<> Node::Parts::open_ports() {
                                 .threads = 0,
                                 .on_progress = options.engine.on_progress,
                                 .maps_ports = options.blocks->maps_ports,
-                                .finds_neighbours = options.blocks->finds_neighbours};
+                                .finds_neighbours = options.blocks->finds_neighbours,
+                                .relaying = options.blocks->relaying};
         KWAAI_TRY(blocks, BlockNode::listen(loop, options.blocks->identity, std::move(wanted)));
     }
     if (options.http) {

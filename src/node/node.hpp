@@ -14,6 +14,7 @@
 #include "io/address.hpp"
 #include "io/loop.hpp"
 #include "node/identity.hpp"
+#include "node/traversal.hpp"
 #include "p2p/multiaddr.hpp"
 #include "petals/swarm.hpp"
 
@@ -26,6 +27,7 @@ struct ServeBlocks {
     std::optional<inference::BlockRange> range;  // empty: all
     bool maps_ports = false;                     // asks the router to
     bool finds_neighbours = false;               // by mDNS
+    RelayOptions relaying;
 };
 
 /// All that can be set. What answers over HTTP: with `blocks`, `peers` or `finds_servers`, a swarm

@@ -13,6 +13,7 @@
 #include "node/swarm_names.hpp"
 #include "p2p/kad/validator.hpp"
 #include "p2p/nat/address_manager.hpp"
+#include "p2p/nat/autonat.hpp"
 #include "p2p/protocol/perf.hpp"
 
 namespace kwaai::node {
@@ -109,7 +110,10 @@ Result<p2p::Multiaddr> parse_peer_multiaddr(std::string_view text) {
 
 // In the order in which each needs those before it.
 struct P2pNode::Parts {
-    Parts(io::Loop& the_loop, Identity the_identity, P2pNodeOptions the_options)
+    Parts(io::Loop& the_loop,
+          Identity the_identity,
+          const Identity& dialler_identity,
+          P2pNodeOptions the_options)
         : loop(the_loop),
           identity(std::move(the_identity)),
           options(std::move(the_options)),
@@ -121,14 +125,22 @@ struct P2pNode::Parts {
                 .limits = options.limits,
                 .record_sequence = seconds_since_1970(),
                 .random = {}}),
-          addresses(host, loop.clock(), {}),
+          addresses(host, loop.clock(), {.is_relayed_only = options.relaying.is_relayed_only}),
           dht(host, loop.clock(), dht_options()),
-          discovery(host, loop.clock(), dht, discovery_options()) {
+          discovery(host, loop.clock(), dht, discovery_options()),
+          traversal(host, loop.clock(), &addresses, traversal_options()) {
+        if (traversal.service() != nullptr)
+            autonat.emplace(network,
+                            loop.clock(),
+                            host,
+                            addresses,
+                            autonat_options(dialler_identity, options.agent));
         if (options.serves_perf) perf.emplace(host, loop.clock(), p2p::PerfLimits());
     }
 
     p2p::kad::DhtOptions dht_options();
     p2p::DiscoveryOptions discovery_options();
+    p2p::relay::NatTraversalOptions traversal_options();
     static io::Task<void> attend(io::TaskGroup& group, P2pNode& node, Work work, Result<>& ended);
     io::Task<void> run_host(io::TaskGroup& group);
     io::Task<void> stay_joined();
@@ -146,6 +158,8 @@ struct P2pNode::Parts {
     p2p::AddressManager addresses;
     p2p::kad::Dht dht;
     p2p::Discovery discovery;
+    p2p::relay::NatTraversal traversal;
+    std::optional<p2p::Autonat> autonat;
     std::optional<p2p::PerfServer> perf;
     bool has_joined = false;
 };
@@ -167,6 +181,14 @@ p2p::DiscoveryOptions P2pNode::Parts::discovery_options() {
     chosen.on_provided = [this](const std::string& name, std::size_t told) {
         note(std::to_string(told) + (told == 1 ? " node knows" : " nodes know") +
              " that this one provides " + name + ".");
+    };
+    return chosen;
+}
+
+p2p::relay::NatTraversalOptions P2pNode::Parts::traversal_options() {
+    auto chosen = member_traversal(options.relaying, false, host, discovery);
+    chosen.on_failure = [this](const Error& error) {
+        note("A relay does not work; it is tried again: " + error.context);
     };
     return chosen;
 }
@@ -195,6 +217,14 @@ io::Task<void> P2pNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
+    group.spawn(&p2p::relay::NatTraversal::run, std::ref(parts.traversal));
+    if (parts.autonat) group.spawn(&p2p::Autonat::run, std::ref(*parts.autonat));
+    group.spawn(follow_addresses,
+                std::ref(parts.addresses),
+                std::ref(parts.discovery),
+                std::ref(parts.dht),
+                parts.dht.mode(),
+                std::ref(parts.loop.clock()));
     group.spawn(&Parts::stay_joined, std::ref(parts));
     auto working = work(node);
     ended = co_await std::move(working);
@@ -204,7 +234,8 @@ io::Task<void> P2pNode::Parts::attend(io::TaskGroup& group,
 Result<std::unique_ptr<P2pNode>> P2pNode::make(io::Loop& loop,
                                                Identity identity,
                                                P2pNodeOptions options) {
-    auto parts = std::make_unique<Parts>(loop, std::move(identity), std::move(options));
+    KWAAI_TRY(const Identity dialler, Identity::ephemeral());
+    auto parts = std::make_unique<Parts>(loop, std::move(identity), dialler, std::move(options));
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
     return std::unique_ptr<P2pNode>(new P2pNode(std::move(parts)));

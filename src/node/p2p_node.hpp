@@ -11,6 +11,7 @@
 #include "io/loop.hpp"
 #include "io/task.hpp"
 #include "node/identity.hpp"
+#include "node/traversal.hpp"
 #include "p2p/discovery/discovery.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
@@ -33,6 +34,8 @@ struct P2pNodeOptions {
     std::string kad_protocol = p2p::kad::kKadProtocol;
     p2p::Limits limits;
     bool serves_perf = false;
+    /// A relay also answers AutoNAT: its peers ask whether they are reachable.
+    RelayOptions relaying;
     /// Sentences for people, told on the loop's thread; may be empty.
     std::function<void(const std::string&)> on_note;
 };
@@ -85,7 +88,8 @@ public:
     /// What was written last under that name. Errors of Dht::get.
     io::Task<Result<SharedValue>> get(std::string name);
 
-    /// Where others on this machine's networks can dial it, with /p2p, loopback first.
+    /// Where others on this machine's networks can dial it, with /p2p, loopback first; and over
+    /// relays.
     [[nodiscard]] std::vector<p2p::Multiaddr> addresses() const;
     [[nodiscard]] const P2pNodeOptions& options() const;
     [[nodiscard]] io::Loop& loop();

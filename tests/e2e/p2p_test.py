@@ -108,7 +108,7 @@ class P2pTest(unittest.TestCase):
 class Looking(P2pTest):
     def test_without_a_verb_it_lists_them(self):
         text = self.p2p()
-        for verb in ("info", "peers", "connect", "ping", "put", "get", "provide", "find", "perf"):
+        for verb in ("info", "peers", "connect", "ping", "put", "get", "provide", "find", "perf", "relay"):
             self.assertRegex(text, rf"\n  {verb} ")
         self.assertEqual(run("p2p", "pnig").returncode, 2)
 

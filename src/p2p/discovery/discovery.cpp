@@ -91,11 +91,17 @@ io::Task<void> Discovery::run() {
         const std::vector<std::string> names = offered_names();
         const bool is_anew = std::exchange(have_addresses_changed_, false);
         const bool is_done = co_await provide(names, is_anew);
-        if (!is_done)
-            co_await clock_.sleep_for(options_.retry_pause);
-        else if (names == offered_names() && !have_addresses_changed_)
-            co_await offer_changed_.wait();
+        if (names != offered_names() || have_addresses_changed_) continue;
+        io::Task<void> waiting = wait_for_offer();
+        if (is_done)
+            co_await std::move(waiting);
+        else
+            co_await io::finishes_within(clock_, options_.retry_pause, std::move(waiting));
     }
+}
+
+io::Task<void> Discovery::wait_for_offer() {
+    co_await offer_changed_.wait();
 }
 
 io::Task<Result<CapabilityRecord>> Discovery::request_record(PeerId peer) {

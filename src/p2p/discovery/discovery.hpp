@@ -66,6 +66,7 @@ public:
 private:
     io::Task<void> serve(std::unique_ptr<Stream> stream);
     [[nodiscard]] std::vector<std::string> offered_names() const;
+    io::Task<void> wait_for_offer();
     io::Task<bool> provide(std::vector<std::string> names, bool is_anew);
     io::Task<Result<CapabilityRecord>> request_record(PeerId peer);
     io::Task<void> ask(PeerId peer, const std::string& name, std::vector<FoundPeer>& found);

@@ -86,10 +86,10 @@ io::Task<void> AutoRelay::keep(Multiaddr address) {
     const PeerId relay = address.peer().value();
     const HeldPlace place(*this, relay);
     const auto reached = co_await client_.reach(std::move(address));
-    if (!reached) co_return;
+    if (!reached) co_return tell_failure(relay, reached.error());
     while (!lost_.contains(relay)) {
         auto granted = co_await client_.reserve(relay);
-        if (!granted) co_return;
+        if (!granted) co_return tell_failure(relay, granted.error());
         candidates_.succeeded(relay);
         const io::Duration rest = granted->lifetime * 3 / 4;
         hold(std::move(*granted));
@@ -102,6 +102,12 @@ io::Task<void> AutoRelay::keep(Multiaddr address) {
 io::Task<void> AutoRelay::wait_for_loss(PeerId relay) {
     while (!lost_.contains(relay))
         co_await changed_.wait();
+}
+
+void AutoRelay::tell_failure(const PeerId& relay, const Error& error) const {
+    const bool is_given = std::ranges::any_of(
+        options_.relays, [&](const Multiaddr& address) { return address.peer() == relay; });
+    if (is_given && options_.on_failure) options_.on_failure(error);
 }
 
 void AutoRelay::hold(Reservation place) {

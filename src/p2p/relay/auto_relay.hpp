@@ -26,6 +26,8 @@ struct AutoRelayOptions {
     std::chrono::milliseconds look_interval{30000};  // for candidates whose back-off is over
     /// Called whenever the addresses change with all of them, "/…/p2p/RELAY/p2p-circuit".
     std::function<void(std::vector<Multiaddr> addresses)> told;
+    /// A relay of `relays` could not be reached, or refused; it is tried again. May be empty.
+    std::function<void(const Error& error)> on_failure;
 };
 
 /// Confined to the loop's thread.
@@ -56,6 +58,7 @@ private:
     io::Task<void> keep(Multiaddr address);
     io::Task<void> wait_for_loss(PeerId relay);
     void hold(Reservation place);
+    void tell_failure(const PeerId& relay, const Error& error) const;
     void let_go(const PeerId& relay);
 
     Host& host_;

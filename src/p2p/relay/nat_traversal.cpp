@@ -29,6 +29,7 @@ NatTraversal::NatTraversal(Host& host,
         keeping.told = [this](const std::vector<Multiaddr>& places) {
             take_places(places);
         };
+        keeping.on_failure = options_.on_failure;
         keeper_.emplace(host, clock, client_, std::move(keeping));
     }
     if (options_.service != Use::never)
@@ -36,7 +37,8 @@ NatTraversal::NatTraversal(Host& host,
                          clock,
                          RelayServiceOptions{.limits = options_.limits,
                                              .unix_seconds = options_.unix_seconds,
-                                             .is_serving = false});
+                                             .is_serving = false,
+                                             .on_use = options_.on_use});
     KWAAI_CHECK(addresses_ != nullptr || (!keeper_ && !service_),
                 "who holds places or is a relay knows its addresses");
 }

@@ -2,6 +2,7 @@
 // ones, holds places at relays where it cannot be dialled, and is a relay where everybody can.
 #pragma once
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -44,6 +45,10 @@ struct NatTraversalOptions {
     std::chrono::seconds find_pause{15};
     /// The addresses over relays have changed, "/…/p2p/RELAY/p2p-circuit"; may be empty.
     std::function<void(const std::vector<Multiaddr>& addresses)> on_places;
+    /// As AutoRelayOptions::on_failure.
+    std::function<void(const Error& error)> on_failure;
+    /// As RelayServiceOptions::on_use.
+    std::function<void(std::size_t reservations, std::size_t circuits)> on_use;
     /// The service has begun or ended; may be empty.
     std::function<void(bool is_serving)> on_service;
 };

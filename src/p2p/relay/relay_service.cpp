@@ -26,18 +26,25 @@ private:
 
 class CircuitLease {
 public:
-    CircuitLease(RelayState& state, PeerId source, PeerId destination)
-        : state_(state), source_(std::move(source)), destination_(std::move(destination)) {}
+    CircuitLease(RelayState& state, PeerId source, PeerId destination, std::function<void()> on_end)
+        : state_(state),
+          source_(std::move(source)),
+          destination_(std::move(destination)),
+          on_end_(std::move(on_end)) {}
 
     CircuitLease(const CircuitLease&) = delete;
     CircuitLease& operator=(const CircuitLease&) = delete;
 
-    ~CircuitLease() { state_.end_circuit(source_, destination_); }
+    ~CircuitLease() {
+        state_.end_circuit(source_, destination_);
+        on_end_();
+    }
 
 private:
     RelayState& state_;
     PeerId source_;
     PeerId destination_;
+    std::function<void()> on_end_;
 };
 
 io::Task<Result<>> send(Stream& stream, HopMessage message) {
@@ -61,8 +68,18 @@ RelayService::RelayService(Host& host, io::Clock& clock, RelayServiceOptions opt
     set_serving(options_.is_serving);
     observing_ = host_.observe([this](const PeerInfo& info, ConnectionChange change) {
         if (change == ConnectionChange::closed && !host_.is_connected_directly(info.peer))
-            state_.forget(info.peer);
+            forget(info.peer);
     });
+}
+
+void RelayService::forget(const PeerId& peer) {
+    const std::size_t before = state_.reservation_count();
+    state_.forget(peer);
+    if (state_.reservation_count() != before) tell_use();
+}
+
+void RelayService::tell_use() const {
+    if (options_.on_use) options_.on_use(state_.reservation_count(), state_.circuit_count());
 }
 
 RelayService::~RelayService() {
@@ -144,6 +161,7 @@ io::Task<Result<>> RelayService::reserve(Stream& stream) {
         Result<> refused = co_await refuse(stream, status);
         co_return refused;
     }
+    tell_use();
     const HopMessage granted{.type = HopType::status,
                              .peer = {},
                              .reservation = reservation_for(stream.remote_peer()),
@@ -164,7 +182,11 @@ io::Task<Result<>> RelayService::connect(Stream& stream, PeerId destination) {
         Result<> refused = co_await refuse(stream, status);
         co_return refused;
     }
-    const CircuitLease lease(state_, source, destination);
+    const std::function<void()> on_end = [this] {
+        tell_use();
+    };
+    const CircuitLease lease(state_, source, destination, on_end);
+    tell_use();
     auto reached = co_await reach(source, destination);
     if (!reached) {
         Result<> refused = co_await refuse(stream, Status::connection_failed);

@@ -1,6 +1,7 @@
 // A node as a relay: peers that cannot be dialled reserve a place, and others reach them through
 // it.
 #pragma once
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -17,6 +18,9 @@ struct RelayServiceOptions {
     /// Of the wall clock, since 1970.
     std::function<std::uint64_t()> unix_seconds;
     bool is_serving = true;  // from its construction on
+    /// Called when a reservation or a circuit has come or gone, with how many there are; may be
+    /// empty.
+    std::function<void(std::size_t reservations, std::size_t circuits)> on_use;
 };
 
 /// Serves the hop protocol; nothing is relayed without one. Never over a connection that is relayed
@@ -47,6 +51,8 @@ private:
     io::Task<Result<>> connect(Stream& stream, PeerId destination);
     io::Task<Result<std::unique_ptr<Stream>>> reach(PeerId source, PeerId destination);
     io::Task<Result<std::unique_ptr<Stream>>> ask_destination(PeerId source, PeerId destination);
+    void forget(const PeerId& peer);
+    void tell_use() const;
     [[nodiscard]] WireReservation reservation_for(const PeerId& peer) const;
 
     Host& host_;
