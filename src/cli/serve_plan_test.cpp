@@ -123,6 +123,34 @@ TEST_CASE("peers that cannot be dialled are the caller's mistake") {
     }
 }
 
+TEST_CASE("with a relay a node listens where it can be met directly, or for itself alone") {
+    ServeFlags flags;
+    flags.blocks = "0:1";
+    flags.relays = {peer("")};
+    const auto met = plan_serving(flags);
+    REQUIRE(met);
+    CHECK(met->listen[0].to_text() == "/ip4/0.0.0.0/tcp/0");
+    CHECK(met->relaying.relays.size() == 1);
+    CHECK(met->relaying.service == p2p::relay::Use::automatic);
+    flags.is_relayed_only = true;
+    const auto hidden = plan_serving(flags);
+    REQUIRE(hidden);
+    CHECK(hidden->listen[0].to_text() == "/ip4/127.0.0.1/tcp/0");
+    CHECK(hidden->relaying.is_relayed_only);
+}
+
+TEST_CASE("a relay that strangers may use grants little, one that was told to be one enough") {
+    ServeFlags flags;
+    flags.blocks = "0:1";
+    const auto strangers = plan_serving(flags);
+    REQUIRE(strangers);
+    CHECK(strangers->relaying.limits.circuit == p2p::relay::RelayLimits().circuit);
+    flags.relay_service = "on";
+    const auto told = plan_serving(flags);
+    REQUIRE(told);
+    CHECK(told->relaying.limits.circuit == node::kTextCircuit);
+}
+
 TEST_CASE("the demo cuts a model in three and gives the middle to two") {
     const auto thirty = demo_split(30);
     REQUIRE(thirty);

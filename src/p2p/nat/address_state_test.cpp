@@ -183,6 +183,16 @@ TEST_CASE("relays are told while nothing shows that the node is reachable, with 
     CHECK_FALSE(node.tells(circuit, kBegin));
 }
 
+TEST_CASE("a node that is reached over relays alone tells of nothing else") {
+    AddressState state(AddressLimits(), true);
+    const Multiaddr circuit = at(kRelay + "/p2p-circuit");
+    state.set_listening({at("/ip4/192.168.1.5/tcp/4001")});
+    state.set_verdict(at("/ip4/203.0.113.5/tcp/4001"), Reachability::reachable, kBegin);
+    CHECK(state.told(kBegin).empty());
+    state.set_addresses(AddressSource::relay, {circuit});
+    CHECK(state.told(kBegin) == std::vector{circuit});
+}
+
 TEST_CASE("a node knows its own sockets") {
     Node node;
     node.state.set_verdict(node.outside, Reachability::reachable, kBegin);
