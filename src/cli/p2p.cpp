@@ -59,6 +59,9 @@ Result<node::P2pNodeOptions> node_options(const P2pFlags& flags, const P2pDefaul
         KWAAI_TRY(p2p::Multiaddr address, p2p::Multiaddr::parse(kListenDefault));
         options.listen.push_back(std::move(address));
     }
+    KWAAI_TRY(
+        options.web,
+        crypto::load_web_tls({.certificate = {}, .key = {}, .authorities = flags.tls_authorities}));
     options.on_note = [](const std::string& text) {
         write_note(printable(text) + "\n");
     };
@@ -92,6 +95,7 @@ void add_p2p_flags(CLI::App& verb, P2pFlags& flags) {
                     "network; port 0 lets the system choose. Repeatable")
         ->allow_extra_args(false);
     verb.add_option("--identity", flags.identity, "File of a key, made where it is missing");
+    add_authorities_flag(verb, flags.tls_authorities);
     verb.add_option("--kad-protocol", flags.kad_protocol, "Name of the network's hash table")
         ->capture_default_str();
     verb.add_flag("--json", flags.is_json, "Print JSON");

@@ -28,11 +28,13 @@ struct P2pFlags {
     std::vector<std::string> bootstrap;
     std::vector<std::string> listen;
     std::string identity;
+    std::string tls_authorities;  // a file
     std::string kad_protocol = p2p::kad::kKadProtocol;
     bool is_json = false;
 };
 
-/// `--bootstrap --listen --identity --kad-protocol --json`. `flags` must outlive the parse.
+/// `--bootstrap --listen --identity --kad-protocol --tls-authorities --json`. `flags` must outlive
+/// the parse.
 void add_p2p_flags(CLI::App& verb, P2pFlags& flags);
 
 /// What a verb's node is like where no flag says so.

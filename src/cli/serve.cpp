@@ -154,6 +154,11 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm.bootstrap));
     options.prefix = flags.swarm.prefix;
     options.http = plan.http;
+    KWAAI_TRY(options.web,
+              crypto::load_web_tls({.certificate = flags.tls_certificate,
+                                    .key = flags.tls_key,
+                                    .authorities = flags.swarm.tls_authorities}));
+    if (!options.web.warning.empty()) write_note(options.web.warning + "\n");
     if (plan.serves_blocks) {
         KWAAI_TRY(node::Identity identity, choose_identity(flags.identity));
         options.blocks.emplace(std::move(identity),
@@ -219,6 +224,11 @@ Action add_serve(CLI::App& verb) {
     verb.add_option("--identity",
                     flags->identity,
                     "File of the node's key, made where it is missing (default: the user's)");
+    verb.add_option("--tls-certificate",
+                    flags->tls_certificate,
+                    "File in PEM of a web server's certificate and those that lead from it to an "
+                    "authority: other nodes, and browsers, reach the blocks at /tls/ws, too");
+    verb.add_option("--tls-key", flags->tls_key, "File in PEM of that certificate's key");
     verb.add_flag("--map-port",
                   flags->maps_ports,
                   "Have the router forward the port of the blocks (NAT-PMP or UPnP)");
@@ -240,6 +250,8 @@ Action add_serve(CLI::App& verb) {
         "  kwaai serve --blocks 0:15 --listen /ip4/0.0.0.0/tcp/4001\n"
         "  kwaai serve --blocks 15:30 --bootstrap /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW...\n"
         "  kwaai serve --blocks 0:15 --relay /ip4/203.0.113.5/tcp/4001/p2p/12D3KooW...\n"
+        "  kwaai serve --blocks 0:30 --listen /ip4/0.0.0.0/tcp/443 --tls-certificate chain.pem "
+        "--tls-key key.pem\n"
         "  kwaai serve --peer /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW... --http 127.0.0.1:8080");
     return [flags] {
         const auto status = serve(*flags);

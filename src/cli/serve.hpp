@@ -19,6 +19,8 @@ struct ServeFlags {
     std::optional<std::string> blocks;  // A:B
     std::vector<std::string> listen;
     std::string identity;
+    std::string tls_certificate;  // files
+    std::string tls_key;
     bool maps_ports = false;
     bool finds_neighbours = false;
     std::vector<std::string> relays;

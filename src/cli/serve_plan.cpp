@@ -53,6 +53,13 @@ Result<> check_together(const ServeFlags& flags, const ServePlan& plan) {
     if (!plan.serves_blocks && !flags.identity.empty())
         return fail(Errc::invalid_argument,
                     "--identity is for a node that serves blocks: give --blocks or --listen too");
+    if (flags.tls_certificate.empty() != flags.tls_key.empty())
+        return fail(Errc::invalid_argument,
+                    "--tls-certificate and --tls-key are files of one pair: give both");
+    if (!plan.serves_blocks && !flags.tls_certificate.empty())
+        return fail(Errc::invalid_argument,
+                    "--tls-certificate is for where other nodes reach the blocks: give --blocks "
+                    "or --listen too");
     if (!plan.http && (!plan.peers.empty() || flags.swarm.finds_servers))
         return fail(
             Errc::invalid_argument,

@@ -68,6 +68,14 @@ TEST_CASE("flags of a node that make no sense together are refused") {
     ServeFlags identity;
     identity.identity = "node.key";
     CHECK(code_of(identity) == Errc::invalid_argument);
+    ServeFlags half;
+    half.blocks = "0:1";
+    half.tls_certificate = "chain.pem";
+    CHECK(code_of(half) == Errc::invalid_argument);
+    half.tls_key = "key.pem";
+    CHECK(plan_serving(half).has_value());
+    half.blocks.reset();
+    CHECK(code_of(half) == Errc::invalid_argument);
     ServeFlags peers;
     peers.blocks = "0:1";
     peers.swarm.peers = {peer("")};

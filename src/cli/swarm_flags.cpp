@@ -8,6 +8,7 @@
 
 #include "cli/model_locator.hpp"
 #include "cli/terminal.hpp"
+#include "crypto/web_tls_files.hpp"
 #include "engine/engine.hpp"
 
 namespace kwaai::cli {
@@ -63,6 +64,14 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags) {
         "--prefix", flags.prefix, "Name of the blocks, where it is not the model's name");
     verb.add_option("--rows", flags.rows, "What travels between nodes: f32, f16 or bf16")
         ->capture_default_str();
+    add_authorities_flag(verb, flags.tls_authorities);
+}
+
+void add_authorities_flag(CLI::App& verb, std::string& file) {
+    verb.add_option("--tls-authorities",
+                    file,
+                    "File in PEM of who is believed besides the system's authorities when a node "
+                    "is dialled at /tls/ws");
 }
 
 Result<inference::BlockRange> parse_blocks(std::string_view text) {
@@ -114,6 +123,10 @@ Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
     KWAAI_TRY(options.model_path, find_model(engine.model));
     options.version = KWAAI_VERSION;
     options.prefix = swarm.prefix;
+    KWAAI_TRY(
+        const crypto::WebTls web,
+        crypto::load_web_tls({.certificate = {}, .key = {}, .authorities = swarm.tls_authorities}));
+    options.web_client = web.client;
     options.context = engine.context;
     options.threads = engine.threads;
     options.events.on_note = [&report](const std::string& text) {

@@ -24,10 +24,14 @@ struct SwarmFlags {
     std::vector<std::string> bootstrap;
     std::string prefix;
     std::string rows = "f32";
+    std::string tls_authorities;  // a file
 };
 
-/// `--peer --swarm --bootstrap --prefix --rows`. `flags` must outlive the parse.
+/// `--peer --swarm --bootstrap --prefix --rows --tls-authorities`. `flags` must outlive the parse.
 void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
+
+/// `--tls-authorities`. `file` must outlive the parse.
+void add_authorities_flag(CLI::App& verb, std::string& file);
 
 /// "A:B" with A below B. `Errc::invalid_argument` shows an example.
 [[nodiscard]] Result<inference::BlockRange> parse_blocks(std::string_view text);

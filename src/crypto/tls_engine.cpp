@@ -6,15 +6,16 @@
 
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 
 #include "base/check.hpp"
 #include "crypto/certificate_key.hpp"
+#include "crypto/tls_context.hpp"
 
 namespace kwaai::crypto {
 namespace {
 
 using detail::in;
-using ContextOwner = std::unique_ptr<SSL_CTX, detail::Freer<SSL_CTX_free>>;
 using SslOwner = std::unique_ptr<SSL, detail::Freer<SSL_free>>;
 
 constexpr long kChainBytesMax = 2 * static_cast<long>(kCertificateBytesMax);
@@ -22,12 +23,6 @@ constexpr long kChainBytesMax = 2 * static_cast<long>(kCertificateBytesMax);
 constexpr const char* kCiphers =
     "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256:TLS_AES_256_GCM_SHA384";
 constexpr const char* kGroups = "X25519:P-256:P-384";
-
-// What OpenSSL's queue says of the last failure.
-std::string reason() {
-    const char* const text = ERR_reason_error_string(ERR_peek_last_error());
-    return text != nullptr ? text : "unknown failure";
-}
 
 // The list of ALPN: each name behind its length.
 std::vector<unsigned char> protocol_list(const std::vector<std::string>& protocols) {
@@ -46,9 +41,28 @@ Result<> no_judge(std::span<const Bytes> /*chain*/) {
 
 }  // namespace
 
-struct TlsContext::State {
-    ContextOwner context;
-};
+std::string detail::tls_reason() {
+    const char* const text = ERR_reason_error_string(ERR_peek_last_error());
+    return text != nullptr ? text : "unknown failure";
+}
+
+std::unique_ptr<TlsContext::State> detail::make_tls_state() {
+    auto state = std::make_unique<TlsContext::State>();
+    state->context.reset(SSL_CTX_new(TLS_method()));
+    SSL_CTX* const context = state->context.get();
+    KWAAI_CHECK(context != nullptr && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
+                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
+                    SSL_CTX_set_ciphersuites(context, kCiphers) == 1 &&
+                    SSL_CTX_set1_groups_list(context, kGroups) == 1,
+                "OpenSSL speaks TLS 1.3");
+    SSL_CTX_set_options(context,
+                        SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    KWAAI_CHECK(SSL_CTX_set_num_tickets(context, 0) == 1, "OpenSSL can do without tickets");
+    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_cert_list(context, kChainBytesMax);
+    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
+    return state;
+}
 
 struct TlsEngine::State {
     SslOwner ssl;
@@ -107,35 +121,45 @@ struct TlsEngine::State {
         const int error = SSL_get_error(ssl.get(), result);
         if (error == SSL_ERROR_WANT_READ) return true;
         if (refusal) return std::unexpected(*refusal);
+        if (const long verdict = SSL_get_verify_result(ssl.get()); verdict != X509_V_OK)
+            return fail(Errc::malformed,
+                        "TLS: the certificate of " + options.server_name +
+                            " is not believed: " + X509_verify_cert_error_string(verdict));
         if (error == SSL_ERROR_ZERO_RETURN) return false;
-        return fail(Errc::malformed, "TLS: " + reason());
+        return fail(Errc::malformed, "TLS: " + detail::tls_reason());
     }
 };
 
-TlsContext::TlsContext(const CertificateKey& key, Bytes certificate)
-    : state_(std::make_unique<State>()) {
+TlsContext::TlsContext(const CertificateKey& key, Bytes certificate) {
     const detail::ErrorQueueGuard guard;
-    state_->context.reset(SSL_CTX_new(TLS_method()));
+    state_ = detail::make_tls_state();
     SSL_CTX* const context = state_->context.get();
-    KWAAI_CHECK(context != nullptr && SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) == 1 &&
-                    SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) == 1 &&
-                    SSL_CTX_set_ciphersuites(context, kCiphers) == 1 &&
-                    SSL_CTX_set1_groups_list(context, kGroups) == 1,
-                "OpenSSL speaks TLS 1.3");
     KWAAI_CHECK(SSL_CTX_use_certificate_ASN1(
                     context, static_cast<int>(certificate.size()), in(certificate)) == 1 &&
                     SSL_CTX_use_PrivateKey(context, key.state().pkey.get()) == 1,
                 "a certificate of ours belongs to its key");
-    SSL_CTX_set_options(context,
-                        SSL_OP_NO_TICKET | SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
-    KWAAI_CHECK(SSL_CTX_set_num_tickets(context, 0) == 1, "OpenSSL can do without tickets");
-    SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
-    SSL_CTX_set_max_cert_list(context, kChainBytesMax);
-    SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
     SSL_CTX_set_cert_verify_callback(context, &TlsEngine::State::judge, nullptr);
     SSL_CTX_set_alpn_select_cb(context, &TlsEngine::State::choose_protocol, nullptr);
 }
+
+TlsContext::TlsContext(std::unique_ptr<State> state) : state_(std::move(state)) {
+    SSL_CTX_set_alpn_select_cb(state_->context.get(), &TlsEngine::State::choose_protocol, nullptr);
+}
+
+namespace {
+
+// A name is asked for as well; an IP address cannot be (RFC 6066).
+void expect_server(SSL* ssl, const std::string& name) {
+    X509_VERIFY_PARAM* const expected = SSL_get0_param(ssl);
+    if (X509_VERIFY_PARAM_set1_ip_asc(expected, name.c_str()) == 1) return;
+    X509_VERIFY_PARAM_set_hostflags(expected, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    KWAAI_CHECK(X509_VERIFY_PARAM_set1_host(expected, name.data(), name.size()) == 1 &&
+                    SSL_set_tlsext_host_name(ssl, name.c_str()) == 1,
+                "the server's name is one");
+}
+
+}  // namespace
 
 TlsContext::TlsContext(TlsContext&&) noexcept = default;
 TlsContext& TlsContext::operator=(TlsContext&&) noexcept = default;
@@ -161,6 +185,7 @@ TlsEngine::TlsEngine(const TlsContext& context, TlsOptions options)
         return;
     }
     SSL_set_connect_state(ssl);
+    if (!state_->options.server_name.empty()) expect_server(ssl, state_->options.server_name);
     const std::vector<unsigned char> list = protocol_list(state_->options.protocols);
     KWAAI_CHECK(list.empty() ||
                     SSL_set_alpn_protos(ssl, list.data(), static_cast<unsigned>(list.size())) == 0,
@@ -223,7 +248,7 @@ Result<> TlsEngine::write(Bytes plain) {
     ERR_clear_error();
     std::size_t count = 0;
     if (SSL_write_ex(state_->ssl.get(), plain.data(), plain.size(), &count) == 1) return {};
-    return fail(Errc::closed, "TLS: " + reason());
+    return fail(Errc::closed, "TLS: " + detail::tls_reason());
 }
 
 Result<> TlsEngine::end() {
@@ -231,7 +256,7 @@ Result<> TlsEngine::end() {
     ERR_clear_error();
     if ((SSL_get_shutdown(state_->ssl.get()) & SSL_SENT_SHUTDOWN) != 0) return {};
     if (SSL_shutdown(state_->ssl.get()) >= 0) return {};
-    return fail(Errc::closed, "TLS: " + reason());
+    return fail(Errc::closed, "TLS: " + detail::tls_reason());
 }
 
 }  // namespace kwaai::crypto

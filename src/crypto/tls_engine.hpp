@@ -1,5 +1,5 @@
-// TLS 1.3 without a stream: bytes in, bytes out (RFC 8446). Both sides show a certificate; who may
-// show which is for the caller to say.
+// TLS 1.3 without a stream: bytes in, bytes out (RFC 8446). Both sides show a certificate, and who
+// may show which is for the caller to say; as on the web: web_tls.hpp.
 #pragma once
 #include <functional>
 #include <memory>
@@ -31,6 +31,8 @@ public:
 
     struct State;
 
+    explicit TlsContext(std::unique_ptr<State> state);
+
     [[nodiscard]] const State& state() const { return *state_; }
 
 private:
@@ -42,9 +44,12 @@ struct TlsOptions {
     /// Application protocols. A client offers them in this order, and a server takes the first of
     /// the client's that is among them; where none is, it ends the handshake.
     std::vector<std::string> protocols;
+    /// Of a client on the web: the DNS name or IP address that the server's certificate has to
+    /// be for.
+    std::string server_name;
     /// Judges the certificates that the peer shows, each in DER, before its signature over the
     /// handshake is checked and before any byte of its application is given out. Its error is that
-    /// of handshake().
+    /// of handshake(). Not called on the web.
     std::function<Result<>(std::span<const Bytes> chain)> verify;
 };
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "crypto/web_tls_files.hpp"
 #include "engine/block_backend.hpp"
 #include "engine/loading.hpp"
 #include "hivemind/tensor_wire.hpp"
@@ -32,6 +33,7 @@ struct BlockNodeOptions {
     bool maps_ports = false;                    // asks the router to forward where it listens
     bool finds_neighbours = false;              // joins those of the local network (mDNS)
     RelayOptions relaying;
+    crypto::WebTls web;                         // for secure WebSockets
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model

@@ -49,7 +49,8 @@ struct ClientNode::Parts {
                {.identity = identity.key(),
                 .agent = "kwaai/" + options.version,
                 .limits = {},
-                .random = {}}),
+                .random = {},
+                .web_client = options.web_client}),
           dht(host, loop.clock(), {.seed = seconds_since_1970()}),
           discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}),
           traversal(host, loop.clock(), nullptr, dialling_traversal()) {}

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "crypto/web_tls.hpp"
 #include "engine/loading.hpp"
 #include "engine/text_model.hpp"
 #include "hivemind/tensor_wire.hpp"
@@ -40,6 +41,7 @@ struct ClientNodeOptions {
     unsigned threads = 0;                       // of its own pool; 0 = the cores we may use
     engine::ProgressHandler on_progress;        // of loading
     std::size_t servers_min = 1;                // as SwarmOptions
+    std::shared_ptr<const crypto::WebClientTls> web_client;  // as HostOptions
     ClientEvents events;
 };
 

@@ -108,7 +108,8 @@ Result<> Node::Parts::open_ports() {
                                 .on_progress = options.engine.on_progress,
                                 .maps_ports = options.blocks->maps_ports,
                                 .finds_neighbours = options.blocks->finds_neighbours,
-                                .relaying = options.blocks->relaying};
+                                .relaying = options.blocks->relaying,
+                                .web = options.web};
         KWAAI_TRY(blocks, BlockNode::listen(loop, options.blocks->identity, std::move(wanted)));
     }
     if (options.http) {
@@ -139,6 +140,7 @@ ClientNodeOptions Node::Parts::client_options() const {
                              .threads = 0,
                              .on_progress = {},
                              .servers_min = 1,
+                             .web_client = options.web.client,
                              .events = {}};
     if (blocks)
         add_own(wanted);

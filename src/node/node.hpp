@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "crypto/web_tls_files.hpp"
 #include "engine/block_backend.hpp"
 #include "engine/engine.hpp"
 #include "http/server.hpp"
@@ -42,6 +43,7 @@ struct NodeOptions {
     std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
     std::string prefix;  // of the names of blocks: those of stock peers, and those served
     hivemind::WireType rows = hivemind::WireType::float32;
+    crypto::WebTls web;               // for secure WebSockets
     std::optional<io::Address> http;  // port 0: the system chooses
     http::Limits http_limits;
 };

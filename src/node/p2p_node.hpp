@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/result.hpp"
+#include "crypto/web_tls_files.hpp"
 #include "io/loop.hpp"
 #include "io/task.hpp"
 #include "node/identity.hpp"
@@ -36,6 +37,7 @@ struct P2pNodeOptions {
     bool serves_perf = false;
     /// A relay also answers AutoNAT: its peers ask whether they are reachable.
     RelayOptions relaying;
+    crypto::WebTls web;  // for secure WebSockets
     /// Sentences for people, told on the loop's thread; may be empty.
     std::function<void(const std::string&)> on_note;
 };

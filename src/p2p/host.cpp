@@ -49,9 +49,14 @@ const crypto::PrivateKey& Host::identity() const {
 Result<> Host::listen(const Multiaddr& address) {
     const auto target = address.tcp_target();
     if (!target || (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6))
-        return fail(Errc::unsupported,
-                    "cannot listen on " + address.to_text() +
-                        ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, and maybe /ws");
+        return fail(
+            Errc::unsupported,
+            "cannot listen on " + address.to_text() +
+                ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, and maybe /ws or /tls/ws");
+    if (target->transport == Transport::secure_websocket && state_->options.web_server == nullptr)
+        return fail(
+            Errc::unsupported,
+            "cannot listen on " + address.to_text() + ": this node has no certificate for TLS");
     const bool is_websocket = target->transport == Transport::websocket;
     // One port serves both: who lists it twice means that.
     for (State::Listening& entry : state_->listening) {

@@ -21,6 +21,11 @@
 #include "p2p/security/secure_channel.hpp"
 #include "p2p/stream.hpp"
 
+namespace kwaai::crypto {
+class WebClientTls;
+class WebServerTls;
+}  // namespace kwaai::crypto
+
 namespace kwaai::p2p {
 
 struct HostOptions {
@@ -41,6 +46,10 @@ struct HostOptions {
     std::shared_ptr<const ConnectionGater> gater;
     /// Networks from which any number of connections may come, as often as they like.
     std::vector<Subnet> trusted_networks;
+    /// With it every port takes secure WebSockets, too, and peers are told so. May be null.
+    std::shared_ptr<const crypto::WebServerTls> web_server;
+    /// Whom it believes when it dials those; the system's authorities where null.
+    std::shared_ptr<const crypto::WebClientTls> web_client;
 };
 
 /// Serves one stream; it owns it. Runs in the host's scope and is cancelled with it.
@@ -108,10 +117,13 @@ public:
 
     /// Listens on "/ip4/…/tcp/PORT" or "/ip6/…/tcp/PORT" (port 0: the system chooses); connections
     /// are taken once run() runs. Every port takes plain TCP and WebSocket; with "/ws" behind it,
-    /// peers are told so. Errors of io::Network::listen; `Errc::unsupported` for other addresses.
+    /// peers are told so; "/tls/ws" wants HostOptions::web_server. Errors of io::Network::listen;
+    /// `Errc::unsupported` for other addresses.
     [[nodiscard]] Result<> listen(const Multiaddr& address);
     /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are. Of a port that
-    /// listens with /ws, the plain address and the one with /ws, in this order.
+    /// listens with /ws, the plain address and the one with /ws, in this order; with
+    /// HostOptions::web_server those with /tls behind them: of the IP address, with /sni where the
+    /// certificate is not for it, and of the certificate's names.
     [[nodiscard]] std::vector<Multiaddr> addresses() const;
 
     /// Where peers are told to dial this node: where it listens, but not 0.0.0.0 and ::, or what

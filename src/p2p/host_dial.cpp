@@ -2,12 +2,14 @@
 #include <algorithm>
 #include <utility>
 
+#include "crypto/web_tls.hpp"
 #include "http/websocket.hpp"
 #include "io/address.hpp"
 #include "io/timeout.hpp"
 #include "p2p/host_state.hpp"
 #include "p2p/prefixed_stream.hpp"
 #include "p2p/protocol/multistream.hpp"
+#include "p2p/transport/secure_websocket.hpp"
 #include "p2p/transport/shared_port.hpp"
 
 namespace kwaai::p2p {
@@ -322,9 +324,19 @@ io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io
                                                               PeerId peer,
                                                               TcpTarget target,
                                                               std::vector<Security> securities) {
-    if (target.transport == Transport::websocket) {
+    std::string host = target.host;
+    if (target.transport == Transport::secure_websocket) {
+        host = target.server_name;
+        if (options.web_client == nullptr)
+            options.web_client = std::make_shared<const crypto::WebClientTls>();
+        auto securing = secure_web_client(std::move(raw), options.web_client, target.server_name);
+        auto secured = co_await std::move(securing);
+        if (!secured) co_return forward_error(secured);
+        raw = std::move(*secured);
+    }
+    if (target.transport != Transport::tcp) {
         http::WebSocketTarget place{
-            .host = io::to_string(io::Address{.host = target.host, .port = target.port})};
+            .host = io::to_string(io::Address{.host = std::move(host), .port = target.port})};
         const http::WebSocketLimits limits;
         auto asking =
             http::connect_websocket(std::move(raw), std::move(place), options.random, limits);
@@ -351,7 +363,8 @@ io::Task<Result<SecureChannel>> Host::State::secure_dialled(std::unique_ptr<io::
 
 io::Task<Result<Host::State::Upgraded>> Host::State::upgrade_inbound(
     std::unique_ptr<io::Stream> raw) {
-    KWAAI_CO_TRY(Recognised begun, co_await recognise_transport(std::move(raw)));
+    KWAAI_CO_TRY(Recognised begun,
+                 co_await recognise_transport(std::move(raw), options.web_server));
     const std::vector<std::string> muxers{kYamuxProtocol};
     KWAAI_CO_TRY(SecureChannel channel,
                  co_await secure_inbound(std::move(begun.stream), secure, muxers));

@@ -10,6 +10,7 @@
 #include "p2p/length_prefixed.hpp"
 #include "p2p/protocol/identify_wire.hpp"
 #include "p2p/protocol/ping.hpp"
+#include "p2p/transport/secure_websocket.hpp"
 
 namespace kwaai::p2p {
 namespace {
@@ -40,8 +41,11 @@ std::vector<Multiaddr> Host::State::listen_addresses() const {
     std::vector<Multiaddr> all;
     for (const Listening& entry : listening) {
         all.push_back(Multiaddr::of(entry.socket).value());
-        if (!entry.is_websocket_told) continue;
-        all.push_back(Multiaddr::of(entry.socket, Transport::websocket).value());
+        if (entry.is_websocket_told)
+            all.push_back(Multiaddr::of(entry.socket, Transport::websocket).value());
+        if (options.web_server == nullptr) continue;
+        for (Multiaddr& address : secure_addresses(entry.socket, *options.web_server))
+            all.push_back(std::move(address));
     }
     return all;
 }

@@ -54,8 +54,12 @@ Outcome try_to_reach(const Trial& trial) {
             world.host(i).close();
     };
     testing::Simulation simulation;
-    HostWorld world(
-        simulation, {make_key(1), make_key(2)}, Limits(), {trial.dialler, trial.listener});
+    HostWorld world(simulation,
+                    {make_key(1), make_key(2)},
+                    Limits(),
+                    [&trial](std::size_t index, HostOptions& options) {
+                        options.securities = index == 0 ? trial.dialler : trial.listener;
+                    });
     world.set_latency(50ms);
     world.host(1).handle("/echo/1.0.0", echo);
     world.host(0).add_address(world.host(1).id(), world.address(1));

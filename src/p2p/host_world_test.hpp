@@ -1,5 +1,6 @@
 // Hosts on a simulated network, for tests.
 #pragma once
+#include <functional>
 #include <memory>
 #include <utility>
 #include <vector>
@@ -24,14 +25,16 @@ inline PeerId make_identity(unsigned char number) {
 
 inline constexpr std::uint64_t kRecordSequence = 5000;
 
-/// Host i is at 10.0.0.(i+1), listens on port 4001 and calls itself "test-i"; where `securities` is
-/// not empty, it has those at i.
+/// Changes what host `index` is made of.
+using Adapt = std::function<void(std::size_t index, HostOptions& options)>;
+
+/// Host i is at 10.0.0.(i+1), listens on port 4001 and calls itself "test-i".
 class HostWorld {
 public:
     HostWorld(testing::Simulation& simulation,
               const std::vector<crypto::PrivateKey>& keys,
               const Limits& limits,
-              const std::vector<std::vector<Security>>& securities = {})
+              const Adapt& adapt = nullptr)
         : simulation_(simulation), network_(simulation.clock(), {.seed = 1}) {
         for (std::size_t i = 0; i < keys.size(); ++i) {
             auto counter = std::make_shared<CounterRandom>(1000 + i);
@@ -44,7 +47,7 @@ public:
                                 .limits = limits,
                                 .record_sequence = kRecordSequence,
                                 .random = random};
-            if (!securities.empty()) options.securities = securities[i];
+            if (adapt) adapt(i, options);
             hosts_.push_back(
                 std::make_unique<Host>(network_.host(ip(i)), clock(), std::move(options)));
             const auto listening =

@@ -145,7 +145,9 @@ Result<Multiaddr> Multiaddr::from_bytes(Bytes bytes) {
     return Multiaddr(std::string(as_text(bytes)));
 }
 
-Result<Multiaddr> Multiaddr::of(const io::Address& address, Transport transport) {
+Result<Multiaddr> Multiaddr::of(const io::Address& address,
+                                Transport transport,
+                                std::string_view server_name) {
     std::string bytes;
     if (const auto ip4 = parse_ip4(address.host)) {
         append_part(bytes, *detail::find_protocol("ip4"), *ip4);
@@ -157,7 +159,12 @@ Result<Multiaddr> Multiaddr::of(const io::Address& address, Transport transport)
     const std::array<std::byte, 2> port = {static_cast<std::byte>(address.port >> 8),
                                            static_cast<std::byte>(address.port & 0xff)};
     append_part(bytes, *detail::find_protocol("tcp"), port);
-    if (transport == Transport::websocket) append_part(bytes, *detail::find_protocol("ws"), {});
+    if (transport == Transport::secure_websocket) {
+        append_part(bytes, *detail::find_protocol("tls"), {});
+        if (!server_name.empty())
+            append_part(bytes, *detail::find_protocol("sni"), as_bytes(server_name));
+    }
+    if (transport != Transport::tcp) append_part(bytes, *detail::find_protocol("ws"), {});
     return Multiaddr(std::move(bytes));
 }
 
@@ -208,11 +215,38 @@ Multiaddr Multiaddr::with_peer(const PeerId& peer) const {
     return address;
 }
 
+namespace {
+
+/// Takes the parts behind /tcp off that say what is spoken first.
+TcpTarget take_transport(std::vector<AddrPart>& parts) {
+    const auto take = [&parts](AddrCode code) {
+        if (parts.empty() || parts.back().code != code) return false;
+        parts.pop_back();
+        return true;
+    };
+    TcpTarget target{.kind = {}, .host = {}};
+    if (take(AddrCode::wss)) {
+        target.transport = Transport::secure_websocket;
+        return target;
+    }
+    if (!take(AddrCode::ws)) return target;
+    target.transport = Transport::websocket;
+    if (!parts.empty() && parts.back().code == AddrCode::sni) {
+        target.server_name = as_text(parts.back().value);
+        parts.pop_back();
+    }
+    if (take(AddrCode::tls)) target.transport = Transport::secure_websocket;
+    return target;
+}
+
+}  // namespace
+
 std::optional<TcpTarget> Multiaddr::tcp_target() const {
     std::vector<AddrPart> all = parts();
     if (!all.empty() && all.back().code == AddrCode::p2p) all.pop_back();
-    const bool is_websocket = !all.empty() && all.back().code == AddrCode::ws;
-    if (is_websocket) all.pop_back();
+    TcpTarget target = take_transport(all);
+    const bool is_secure = target.transport == Transport::secure_websocket;
+    if (!is_secure && !target.server_name.empty()) return std::nullopt;
     if (all.size() != 2 || all[1].code != AddrCode::tcp) return std::nullopt;
     switch (all[0].code) {
         case AddrCode::ip4:
@@ -223,10 +257,11 @@ std::optional<TcpTarget> Multiaddr::tcp_target() const {
         default: return std::nullopt;
     }
     const AddrProtocol& protocol = *detail::find_protocol(static_cast<std::uint64_t>(all[0].code));
-    return TcpTarget{.kind = all[0].code,
-                     .host = detail::value_text(protocol.kind, all[0].value),
-                     .port = port_of(all[1].value),
-                     .transport = is_websocket ? Transport::websocket : Transport::tcp};
+    target.kind = all[0].code;
+    target.host = detail::value_text(protocol.kind, all[0].value);
+    target.port = port_of(all[1].value);
+    if (is_secure && target.server_name.empty()) target.server_name = target.host;
+    return target;
 }
 
 bool Multiaddr::is_relayed() const {

@@ -53,8 +53,9 @@ struct AddrPart {
 
 /// What is spoken first on a TCP connection.
 enum class Transport : std::uint8_t {
-    tcp,        // multistream-select, at once
-    websocket,  // /ws: an HTTP upgrade, and the same inside binary messages
+    tcp,               // multistream-select, at once
+    websocket,         // /ws: an HTTP upgrade, and the same inside binary messages
+    secure_websocket,  // /tls/ws or /wss: TLS as on the web, and a WebSocket inside
 };
 
 /// Where a TCP address says to go.
@@ -63,6 +64,9 @@ struct TcpTarget {
     std::string host;  // an IP address or a name
     std::uint16_t port = 0;
     Transport transport = Transport::tcp;
+    /// For a secure WebSocket, what the listener's certificate has to be for: the name behind /sni,
+    /// else the host.
+    std::string server_name = {};
 };
 
 /// A valid multiaddr. A value, ordered by its bytes. At most 1024 bytes and 32 parts.
@@ -72,9 +76,12 @@ public:
     /// in the table (its length is unknown, so the whole address is).
     static Result<Multiaddr> parse(std::string_view text);
     static Result<Multiaddr> from_bytes(Bytes bytes);
-    /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address, for WebSocket with /ws;
-    /// `invalid_argument` for a name.
-    static Result<Multiaddr> of(const io::Address& address, Transport transport = Transport::tcp);
+    /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address, for WebSocket with /ws, or where
+    /// that is secure /tls/ws, with `server_name` (which may be empty) /tls/sni/NAME/ws;
+    /// `invalid_argument` for a name in place of an IP address.
+    static Result<Multiaddr> of(const io::Address& address,
+                                Transport transport = Transport::tcp,
+                                std::string_view server_name = {});
 
     [[nodiscard]] Bytes bytes() const { return as_bytes(bytes_); }
 
@@ -88,8 +95,8 @@ public:
     /// With /p2p/ID as last part, in place of one that is there.
     [[nodiscard]] Multiaddr with_peer(const PeerId& peer) const;
 
-    /// Where the address is TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /ws, maybe /p2p): its
-    /// target.
+    /// Where the address is TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /ws, /tls/ws,
+    /// /tls/sni/NAME/ws or /wss, maybe /p2p): its target.
     [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
     /// Whether it leads over another peer: has a /p2p-circuit part.
     [[nodiscard]] bool is_relayed() const;

@@ -291,8 +291,10 @@ TEST_CASE("plain TCP addresses say where to go") {
                                     std::string("/tcp/80"),
                                     std::string("/dnsaddr/a/tcp/80"),
                                     std::string("/ip4/1.2.3.4/udp/80"),
-                                    std::string("/ip4/1.2.3.4/tcp/80/wss"),
-                                    std::string("/ip4/1.2.3.4/tcp/80/tls/ws"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/tls"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/sni/a/ws"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/tls/wss"),
+                                    std::string("/ip4/1.2.3.4/tcp/80/tls/sni/a"),
                                     std::string("/ip4/1.2.3.4/tcp/80/ws/ws"),
                                     std::string("/ip4/1.2.3.4/ws"),
                                     std::string("/ws"),
@@ -312,6 +314,24 @@ TEST_CASE("WebSocket addresses say where to go, too") {
         CHECK(target->transport == Transport::websocket);
     }
     CHECK(parsed("/ip6/::1/tcp/80").tcp_target()->transport == Transport::tcp);
+}
+
+TEST_CASE("addresses of secure WebSockets say whose certificate is expected") {
+    const auto target_of = [](const std::string& text) {
+        const TcpTarget target = parsed(text).tcp_target().value();
+        CHECK(target.transport == Transport::secure_websocket);
+        CHECK(target.port == 443);
+        return target.host + " " + target.server_name;
+    };
+    CHECK(target_of("/dns4/a.example/tcp/443/tls/ws") == "a.example a.example");
+    CHECK(target_of(with_peer("/dns4/a.example/tcp/443/wss")) == "a.example a.example");
+    CHECK(target_of("/ip6/::1/tcp/443/tls/ws") == "::1 ::1");
+    CHECK(target_of("/ip4/1.2.3.4/tcp/443/tls/sni/a.example/ws") == "1.2.3.4 a.example");
+    CHECK(parsed("/ip4/1.2.3.4/tcp/443/ws").tcp_target()->server_name.empty());
+    CHECK(Multiaddr::of({"::1", 80}, Transport::secure_websocket)->to_text() ==
+          "/ip6/::1/tcp/80/tls/ws");
+    CHECK(Multiaddr::of({"::1", 80}, Transport::secure_websocket, "a.example")->to_text() ==
+          "/ip6/::1/tcp/80/tls/sni/a.example/ws");
 }
 
 TEST_CASE("an address of a socket becomes a multiaddr") {

@@ -20,7 +20,7 @@ namespace {
 
 bool is_websocket(const Multiaddr& address) {
     const auto target = address.tcp_target();
-    return target && target->transport == Transport::websocket;
+    return target && target->transport != Transport::tcp;
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 
 #include <CLI/CLI.hpp>
 
+#include "crypto/web_tls_files.hpp"
 #include "interop/peer_dialler.hpp"
 #include "interop/peer_kad.hpp"
 #include "interop/peer_nat.hpp"
@@ -40,6 +41,7 @@ struct Flags {
     std::string address_file;
     std::string key = "ed25519";
     std::string security;
+    crypto::WebTlsFiles web;
     bool has_autonat = false;
     bool has_mdns = false;
     std::string upnp;
@@ -52,13 +54,16 @@ struct Flags {
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
-    app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws"}));
+    app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws", "tls/ws"}));
     app.add_option("--ip", flags.ip, "to listen at");
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
     app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
     app.add_option("--sec", flags.security, "the only one; both where it is not given")
         ->check(CLI::IsMember({"noise", "tls"}));
+    app.add_option("--tls-certificate", flags.web.certificate, "for tls/ws, a file in PEM");
+    app.add_option("--tls-key", flags.web.key);
+    app.add_option("--tls-authorities", flags.web.authorities, "believed, a file in PEM");
     app.add_option("--dial", flags.dial.address, "multiaddr with /p2p");
     app.add_option("--pings", flags.dial.pings);
     app.add_option("--echo-mib", flags.dial.echo_mib, "each way, on one stream");
@@ -173,7 +178,7 @@ Result<> try_gateway(p2p::Gateway& gateway) {
 }
 
 Result<> listen(p2p::Host& host, const Flags& flags) {
-    const std::string end = flags.listen == "ws" ? "/ws" : "";
+    const std::string end = flags.listen == "tcp" ? "" : "/" + flags.listen;
     KWAAI_TRY(
         const p2p::Multiaddr address,
         p2p::Multiaddr::parse("/ip4/" + flags.ip + "/tcp/" + std::to_string(flags.port) + end));
@@ -212,10 +217,15 @@ Result<> run(const Flags& flags) {
     if (!flags.natpmp.empty()) return try_gateway(*p2p::make_natpmp_gateway(flags.natpmp));
     const auto type = flags.key == "rsa" ? crypto::KeyType::rsa : crypto::KeyType::ed25519;
     KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(type));
+    KWAAI_TRY(crypto::WebTls web, crypto::load_web_tls(flags.web));
     io::Loop loop;
     io::TcpNetwork network(loop);
-    p2p::HostOptions options{
-        .identity = std::move(identity), .agent = "kwaai-interop/0.1", .limits = {}, .random = {}};
+    p2p::HostOptions options{.identity = std::move(identity),
+                             .agent = "kwaai-interop/0.1",
+                             .limits = {},
+                             .random = {},
+                             .web_server = web.server,
+                             .web_client = web.client};
     if (flags.security == "noise") options.securities = {p2p::Security::noise};
     if (flags.security == "tls") options.securities = {p2p::Security::tls};
     p2p::Host host(network, loop.clock(), std::move(options));

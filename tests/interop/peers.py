@@ -11,6 +11,7 @@ from processes import Failed, Process
 HERE = pathlib.Path(__file__).resolve().parent
 START_S = 90  # until a node listens: Python's imports take long on a busy machine
 DIAL_S = 240  # all that a dialler tries
+BEHIND_PORT = {"tcp": "", "ws": "/ws", "tls/ws": "/tls/ws"}
 
 
 class Unavailable(Exception):
@@ -39,7 +40,8 @@ class Peer:
     can_reset = True  # a stream, as a listener
     has_perf = True
     can_listen = True
-    transports = ("tcp", "ws")
+    transports = ("tcp", "ws", "tls/ws")
+    certificate = None  # for tls/ws: a Certificate
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
     has_autonat = False  # and --ip, and --mdns
@@ -72,11 +74,15 @@ class Peer:
     def security_flags(self, security):
         return ["--sec", security] if len(self.securities) > 1 else []
 
+    def transport_flags(self, transport):
+        return self.certificate.flags() if transport == "tls/ws" else []
+
     def listen(self, folder, key, transport="tcp", security="noise", role="listens", more=()):
-        """A running listener and its address; `transport` is tcp or ws, `security` noise or tls; `more` flags."""
+        """A running listener and its address; `transport` is tcp, ws or tls/ws, `security` noise or tls; `more` flags."""
         addresses = pathlib.Path(folder) / f"{self.name}-{role}.addresses"
         addresses.unlink(missing_ok=True)
         flags = ["--listen", transport, "--addrfile", str(addresses), "--key", key, *self.security_flags(security)]
+        flags += self.transport_flags(transport)
         process = self.start(folder, role, *flags, *more)
         try:
             process.wait_for(addresses.exists, START_S, "address")
@@ -84,7 +90,7 @@ class Peer:
             process.stop()
             raise
         lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
-        lines = [line for line in lines if ("/ws/" in line) == (transport == "ws")]
+        lines = [line for line in lines if re.sub(r"/ip4/[^/]+/tcp/[0-9]+(.*?)/p2p/.*", r"\1", line) == BEHIND_PORT[transport]]
         return process, [line for line in lines if ("/p2p-circuit/" in line) == ("--reserve" in more)][0]
 
     def listen_at(self, folder, ip, command, *more, role="listens"):
@@ -176,6 +182,9 @@ class Js(Peer):
     def cwd(self):
         return self.folder
 
+    def env(self):
+        return {"NODE_EXTRA_CA_CERTS": str(self.certificate.authority)} if self.certificate else {}
+
 
 class Chromium(Peer):
     """js-libp2p in a page, which cannot listen."""
@@ -183,7 +192,7 @@ class Chromium(Peer):
     name = "chromium"
     has_perf = False
     can_listen = False
-    transports = ("ws",)
+    transports = ("ws", "tls/ws")
     securities = ("noise",)
 
     def __init__(self, js):

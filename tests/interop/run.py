@@ -13,6 +13,7 @@ import signal
 import sys
 import tempfile
 
+from certificate import make_certificate
 from dcutr_case import run_punches
 from delay import DelayedPort
 from gateway_case import run_gateways
@@ -77,7 +78,7 @@ def problems_of(report, dialler, listener):
 def dial(dialler, listener, key, folder, transport, security, *more):
     process, address = listener.listen(folder, key, transport, security)
     with process:
-        flags = ["--key", key, *dialler.security_flags(security), *more]
+        flags = ["--key", key, *dialler.security_flags(security), *dialler.transport_flags(transport), *more]
         if not listener.sees_half_close and isinstance(dialler, Kwaai):
             flags.append("--ends-last")
         report = json.loads(dialler.dial(folder, address, *flags))
@@ -101,10 +102,14 @@ def note_of(report):
 def run_matrix(kwaai, peers, folder, tally):
     print(f"yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
     usual = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
-    cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS] + [("ws", "noise", KEYS[0])]
+    cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS] 
+    cases += [(transport, "noise", KEYS[0]) for transport in ("ws", "tls/ws")]
     for peer in peers:
         for transport, security, key in cases:
             if transport not in peer.transports or security not in peer.securities:
+                continue
+            if transport == "tls/ws" and peer.certificate is None:
+                tally.skip(f"{peer.name}, tls/ws", "openssl is not installed")
                 continue
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):
                 if not listener.can_listen:
@@ -251,6 +256,9 @@ def main():
     ready = prepared(wanted, cache, tally)
     matrix = [peer for peer in ready if peer.name in only]
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
+        certificate = make_certificate(folder)
+        for peer in (kwaai, *matrix):
+            peer.certificate = certificate
         run_matrix(kwaai, matrix, folder, tally)
         run_gateways(kwaai, folder, tally)
         in_namespaces = [peer for peer in matrix if peer.has_autonat]

@@ -22,7 +22,7 @@ enum class Rank : std::uint8_t {
 Rank rank_of(const Multiaddr& address) {
     if (address.is_relayed()) return Rank::relayed;
     const auto target = address.tcp_target();
-    const bool is_websocket = target && target->transport == Transport::websocket;
+    const bool is_websocket = target && target->transport != Transport::tcp;
     switch (kad::scope_of(address)) {
         case kad::Scope::loopback: return is_websocket ? Rank::loopback_websocket : Rank::loopback;
         case kad::Scope::private_network:

@@ -63,8 +63,10 @@ std::vector<Multiaddr> PortMapper::mapped_addresses(const Held& held) const {
         for (const Multiaddr& address : host_.addresses()) {
             const auto target = address.tcp_target();
             if (!target || target->kind != AddrCode::ip4 || target->port != one.port) continue;
+            const bool is_named = target->server_name != target->host;
             auto outer = Multiaddr::of({.host = one.mapping.ip, .port = one.mapping.port},
-                                       target->transport);
+                                       target->transport,
+                                       is_named ? target->server_name : "");
             if (outer) all.push_back(std::move(*outer));
         }
     return all;

@@ -1,12 +1,12 @@
 #include "p2p/security/tls_channel.hpp"
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 #include "crypto/tls_engine.hpp"
 #include "p2p/protocol/multistream.hpp"
 #include "p2p/security/tls_certificate.hpp"
+#include "p2p/security/tls_handshake.hpp"
 #include "p2p/security/tls_stream.hpp"
 
 namespace kwaai::p2p {
@@ -96,34 +96,6 @@ private:
     std::vector<std::string> muxers_;
     crypto::TlsEngine engine_;
 };
-
-// Moves bytes until the handshake is done. Where it fails, the peer is told why, if it listens.
-io::Task<Result<>> shake_hands(io::Stream& raw, crypto::TlsEngine& engine, codec::Buffer residue) {
-    engine.feed(residue);
-    std::array<std::byte, 4096> chunk;
-    std::size_t total = residue.size();
-    for (;;) {
-        const Result<bool> is_done = engine.handshake();
-        codec::Buffer flight;
-        engine.take_output(flight);
-        if (!flight.empty()) {
-            const Bytes bytes(flight);
-            const Result<> sent = co_await raw.write(bytes);
-            if (is_done && !sent) co_return sent;
-        }
-        if (!is_done) co_return std::unexpected<Error>(is_done.error());
-        if (*is_done) co_return Result<>();
-        KWAAI_CO_TRY(const std::size_t count, co_await raw.read_some(chunk));
-        if (count == 0)
-            co_return fail(Errc::closed, "the peer ended the connection during the handshake");
-        total += count;
-        if (total > kTlsHandshakeBytesMax)
-            co_return fail(
-                Errc::limit_exceeded,
-                "a handshake of more than " + std::to_string(kTlsHandshakeBytesMax) + " bytes");
-        engine.feed(Bytes(chunk).first(count));
-    }
-}
 
 // The ClientHello behind the proposal, and the answer to the latter.
 io::Task<Result<codec::Buffer>> propose(io::Stream& raw, crypto::TlsEngine& engine) {

@@ -13,14 +13,13 @@
 #include "crypto/certificate.hpp"
 #include "crypto/key.hpp"
 #include "p2p/security/secure_channel.hpp"
+#include "p2p/security/tls_handshake.hpp"
 
 namespace kwaai::p2p {
 
 constexpr std::string_view kTlsProtocol = "/tls/1.0.0";
 /// The application protocol that stands for "no muxer is agreed here".
 constexpr std::string_view kTlsWithoutMuxer = "libp2p";
-/// What is read before the peer is known: its certificate with RSA-8192 keys, and as much again.
-constexpr std::size_t kTlsHandshakeBytesMax = 32 << 10;
 
 using WallClock = std::function<std::chrono::sys_seconds()>;
 

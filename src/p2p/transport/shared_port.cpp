@@ -8,6 +8,7 @@
 
 #include "http/websocket.hpp"
 #include "p2p/prefixed_stream.hpp"
+#include "p2p/transport/secure_websocket.hpp"
 
 namespace kwaai::p2p {
 namespace {
@@ -36,7 +37,8 @@ std::optional<FirstBytes> recognise(Bytes bytes) {
     return FirstBytes::unknown;
 }
 
-io::Task<Result<Recognised>> recognise_transport(std::unique_ptr<io::Stream> raw) {
+io::Task<Result<Recognised>> recognise_transport(std::unique_ptr<io::Stream> raw,
+                                                 std::shared_ptr<const crypto::WebServerTls> web) {
     std::vector<std::byte> first(kReadBytes);
     std::size_t filled = 0;
     std::optional<FirstBytes> kind;
@@ -51,15 +53,22 @@ io::Task<Result<Recognised>> recognise_transport(std::unique_ptr<io::Stream> raw
     std::unique_ptr<io::Stream> stream = prefix_stream(std::move(raw), std::move(first));
     switch (*kind) {
         case FirstBytes::multistream: co_return Recognised{.stream = std::move(stream)};
-        case FirstBytes::http: break;
-        case FirstBytes::tls: co_return fail(Errc::unsupported, "TLS below libp2p is not spoken");
+        case FirstBytes::http:
+        case FirstBytes::tls: break;
         case FirstBytes::unknown:
             co_return fail(Errc::malformed, "neither multistream-select nor HTTP");
+    }
+    Transport transport = Transport::websocket;
+    if (*kind == FirstBytes::tls) {
+        if (web == nullptr)
+            co_return fail(Errc::unsupported, "there is no certificate for TLS below libp2p");
+        KWAAI_CO_TRY(stream, co_await secure_web_server(std::move(stream), std::move(web)));
+        transport = Transport::secure_websocket;
     }
     const http::WebSocketLimits limits;
     KWAAI_CO_TRY(std::unique_ptr<io::Stream> messages,
                  co_await http::accept_websocket(std::move(stream), limits));
-    co_return Recognised{.stream = std::move(messages), .transport = Transport::websocket};
+    co_return Recognised{.stream = std::move(messages), .transport = transport};
 }
 
 }  // namespace kwaai::p2p

@@ -10,6 +10,10 @@
 #include "io/task.hpp"
 #include "p2p/multiaddr.hpp"
 
+namespace kwaai::crypto {
+class WebServerTls;
+}
+
 namespace kwaai::p2p {
 
 enum class FirstBytes : std::uint8_t {
@@ -29,8 +33,10 @@ struct Recognised {
 };
 
 /// Waits for the first bytes that a dialler sends (each of libp2p's speaks first), and serves the
-/// upgrade where it wants a WebSocket. `Errc::malformed` for anything else, `unsupported` for TLS;
-/// errors of http::accept_websocket. No time limit of its own.
-io::Task<Result<Recognised>> recognise_transport(std::unique_ptr<io::Stream> raw);
+/// upgrade where it wants a WebSocket, inside TLS where it begins with that and `web` is not null.
+/// `Errc::malformed` for anything else, `unsupported` for TLS without `web`; errors of
+/// http::accept_websocket and secure_web_server. No time limit of its own.
+io::Task<Result<Recognised>> recognise_transport(std::unique_ptr<io::Stream> raw,
+                                                 std::shared_ptr<const crypto::WebServerTls> web);
 
 }  // namespace kwaai::p2p

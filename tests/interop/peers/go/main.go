@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/rand"
 	"crypto/sha256"
+	web "crypto/tls"
+	"crypto/x509"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -404,6 +406,24 @@ func connectToRelay(h host.Host, circuit string) error {
 	return h.Connect(ctx, *info)
 }
 
+// What secure WebSockets are taken and dialled with.
+func webTLS(certificate, key, authorities string) []any {
+	var options []any
+	if certificate != "" {
+		pair, err := web.LoadX509KeyPair(certificate, key)
+		check(err, "reading the certificate")
+		options = append(options, websocket.WithTLSConfig(&web.Config{Certificates: []web.Certificate{pair}}))
+	}
+	if authorities != "" {
+		text, err := os.ReadFile(authorities)
+		check(err, "reading the authorities")
+		pool := x509.NewCertPool()
+		pool.AppendCertsFromPEM(text)
+		options = append(options, websocket.WithTLSClientConfig(&web.Config{RootCAs: pool}))
+	}
+	return options
+}
+
 func libraryVersion() string {
 	if info, ok := debug.ReadBuildInfo(); ok {
 		for _, module := range info.Deps {
@@ -416,7 +436,10 @@ func libraryVersion() string {
 }
 
 func main() {
-	listen := flag.String("listen", "", "tcp or ws")
+	listen := flag.String("listen", "", "tcp, ws or tls/ws")
+	certificate := flag.String("tls-certificate", "", "for tls/ws, a file in PEM")
+	certificateKey := flag.String("tls-key", "", "")
+	authorities := flag.String("tls-authorities", "", "believed, a file in PEM")
 	ip := flag.String("ip", "127.0.0.1", "to listen at")
 	port := flag.Int("port", 0, "0: the system chooses")
 	addrFile := flag.String("addrfile", "", "gets the multiaddrs, one a line")
@@ -443,7 +466,7 @@ func main() {
 	check(err, "making a key")
 	options := []libp2p.Option{libp2p.Identity(identity), libp2p.UserAgent("gopeer/0.1"),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New)}
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New, webTLS(*certificate, *certificateKey, *authorities)...)}
 	switch *relays {
 	case "":
 	case "limited":
@@ -467,8 +490,8 @@ func main() {
 	switch *listen {
 	case "":
 		options = append(options, libp2p.NoListenAddrs)
-	case "ws":
-		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d/ws", *ip, *port)))
+	case "ws", "tls/ws":
+		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d/%s", *ip, *port, *listen)))
 	default:
 		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d", *ip, *port)))
 	}

@@ -1,5 +1,6 @@
 // Opens page.mjs in a headless Chromium, which dials; flags and output are those of ../README.md. Wants page.bundle.js.
 import { spawn } from 'node:child_process'
+import { createHash, X509Certificate } from 'node:crypto'
 import fs from 'node:fs'
 import http from 'node:http'
 import os from 'node:os'
@@ -15,6 +16,13 @@ const kBrowserFlags = [
 const kHtml = '<!doctype html><meta charset="utf-8"><script type="module" src="/page.bundle.js"></script>'
 
 const { values: flags } = parseArgs({ options: kDialFlags })
+// The browser is to believe this one certificate.
+const believed = () => {
+  const certificate = new X509Certificate(fs.readFileSync(flags['tls-certificate']))
+  const key = certificate.publicKey.export({ type: 'spki', format: 'der' })
+  return `--ignore-certificate-errors-spki-list=${createHash('sha256').update(key).digest('base64')}`
+}
+if (flags['tls-certificate']) kBrowserFlags.push(believed())
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'kwaai-chromium-'))
 let browser
 

@@ -9,7 +9,10 @@ export const kDialFlags = { // for parseArgs()
   streams: { type: 'string', default: '0' },
   resets: { type: 'boolean', default: false },
   'first-bytes': { type: 'string', default: '0' },
-  'perf-mib': { type: 'string', default: '0' }
+  'perf-mib': { type: 'string', default: '0' },
+  'tls-certificate': { type: 'string' },
+  'tls-key': { type: 'string' },
+  'tls-authorities': { type: 'string' } // Node takes them from NODE_EXTRA_CA_CERTS
 }
 
 export const kEcho = '/echo/1.0.0'

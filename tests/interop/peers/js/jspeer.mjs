@@ -54,14 +54,17 @@ async function servePerf (stream) {
   await stream.close()
 }
 
-const listenAddress = `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'ws' ? '/ws' : '')
+const listenAddress = `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'tcp' ? '' : `/${flags.listen}`)
+const https = flags['tls-certificate'] && {
+  cert: fs.readFileSync(flags['tls-certificate']), key: fs.readFileSync(flags['tls-key'])
+}
 const node = await createLibp2p({
   nodeInfo: { userAgent: 'jspeer/0.1' },
   privateKey: await generateKeyPair(flags.key === 'rsa' ? 'RSA' : 'Ed25519', 2048),
   addresses: {
     listen: [...(flags.listen ? [listenAddress] : []), ...(flags.reserve ? [`${flags.reserve}/p2p-circuit`] : [])]
   },
-  transports: [tcp(), webSockets(), circuitRelayTransport()],
+  transports: [tcp(), webSockets({ https }), circuitRelayTransport()],
   connectionEncrypters: [flags.sec === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   services: {
