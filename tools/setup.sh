@@ -55,6 +55,7 @@ need_for_test() {
   need doctest-dev "unit tests"
   need clang-format-19 "the format lint"
   need curl "tests of the HTTP server" command -v curl
+  need openssl "certificates for tests of secure WebSockets" command -v openssl
   need python3-venv "tests with the official openai package" has_module ensurepip
 }
 

@@ -338,7 +338,10 @@ p2p::Multiaddr BlockNode::own_address() const {
 }
 
 bool BlockNode::is_loopback_only() const {
-    return std::ranges::all_of(parts_->host.addresses(), &p2p::Multiaddr::is_loopback);
+    // What a name of its certificate leads to is not known; the port itself has an IP address.
+    return std::ranges::all_of(parts_->host.addresses(), [](const p2p::Multiaddr& address) {
+        return p2p::ip_part(address).empty() || address.is_loopback();
+    });
 }
 
 inference::BlockRange BlockNode::range() const {
