@@ -1,5 +1,6 @@
 #include "crypto/aead.hpp"
 
+#include <algorithm>
 #include <array>
 #include <limits>
 
@@ -11,6 +12,9 @@ namespace kwaai::crypto {
 namespace {
 
 constexpr std::size_t kKeyBytes = 32;
+// OpenSSL goes over what it is given twice, for the cipher and for the tag: a tenth faster in
+// pieces that stay in the innermost cache than with 64 KiB at once.
+constexpr std::size_t kPieceBytes = 8192;
 using Iv = std::array<unsigned char, 12>;
 
 const EVP_CIPHER* algorithm() {
@@ -45,12 +49,14 @@ void run(EVP_CIPHER_CTX* context,
                                               &written,
                                               detail::in(associated),
                                               static_cast<int>(associated.size())) == 1;
-    if (!from.empty())
-        is_well = is_well && EVP_CipherUpdate(context,
-                                              detail::out(to),
-                                              &written,
-                                              detail::in(from),
-                                              static_cast<int>(from.size())) == 1;
+    while (!from.empty() && is_well) {
+        const std::size_t count = std::min(from.size(), kPieceBytes);
+        is_well =
+            EVP_CipherUpdate(
+                context, detail::out(to), &written, detail::in(from), static_cast<int>(count)) == 1;
+        from = from.subspan(count);
+        to = to.subspan(count);
+    }
     KWAAI_CHECK(is_well, "ChaCha20-Poly1305 runs");
 }
 

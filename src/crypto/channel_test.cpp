@@ -78,6 +78,22 @@ TEST_CASE("messages are sealed with Noise's nonces") {
           "67f19763d3507863caad8808f74a2bbefb2266fdfc20ce24");
 }
 
+TEST_CASE("a long message, which OpenSSL gets in pieces, is sealed and opened as in one") {
+    std::vector<std::byte> key(32);
+    for (std::size_t i = 0; i < key.size(); ++i)
+        key[i] = static_cast<std::byte>(i);
+    ChaChaPoly cipher(key);
+    std::string text(20000, '\0');
+    for (std::size_t i = 0; i < text.size(); ++i)
+        text[i] = static_cast<char>(i * 31 >> 3);
+    const std::vector<std::byte> message = sealed(cipher, 9, {}, text);
+    // The tag that Python's cryptography gives.
+    CHECK(to_hex(Bytes(message).last(kTagBytes)) == "aa63dec80786fb535da9896ea1ecc5f8");
+    std::vector<std::byte> plain(text.size());
+    REQUIRE(cipher.open(9, {}, message, plain));
+    CHECK(as_text(plain) == text);
+}
+
 TEST_CASE("a message opens with its nonce and associated bytes, in place too") {
     ChaChaPoly cipher = noise_cipher();
     std::vector<std::byte> message = sealed(cipher, 7, as_bytes("more"), "a secret");

@@ -84,6 +84,9 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_flag("--punch",
                  flags.dial.waits_for_direct,
                  "turn relayed connections into direct ones; a dialler waits for that");
+    app.add_option("--requests", flags.dial.requests, "64 bytes there and back, timed");
+    app.add_option("--perf-streams", flags.dial.perf_streams, "that share --perf-mib")
+        ->check(CLI::Range(1, 100));
     app.add_option("--perf-mib", flags.dial.perf_mib, "one way, then the other");
 }
 
@@ -230,7 +233,9 @@ Result<> run(const Flags& flags) {
     if (flags.security == "tls") options.securities = {p2p::Security::tls};
     p2p::Host host(network, loop.clock(), std::move(options));
     add_services(host);
-    const p2p::PerfServer perf(host, loop.clock(), p2p::PerfLimits());
+    p2p::PerfLimits perf_limits;
+    perf_limits.streams_max = perf_limits.streams_per_peer_max = 100;
+    const p2p::PerfServer perf(host, loop.clock(), perf_limits);
     KWAAI_TRY(RelayNodeOptions relaying, relay_options(host, flags));
     RelayNode relay(host, loop.clock(), std::move(relaying));
     std::optional<p2p::kad::Dht> table;

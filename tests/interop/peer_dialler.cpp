@@ -9,13 +9,13 @@
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
 #include "interop/peer_kad.hpp"
+#include "interop/peer_measure.hpp"
 #include "interop/peer_services.hpp"
 #include "io/event.hpp"
 #include "io/read_exactly.hpp"
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
 #include "json/writer.hpp"
-#include "p2p/protocol/perf.hpp"
 
 namespace kwaai::interop {
 namespace {
@@ -56,6 +56,7 @@ private:
     io::Task<void> one_stream(unsigned index, Result<>& all);
     static io::Task<void> all_streams(io::TaskGroup& group, Dialler& dialler, Result<>& all);
     io::Task<Result<>> resets();
+    io::Task<Result<>> requests();
     io::Task<Result<>> perf(std::string name, std::uint64_t up, std::uint64_t down);
 
     p2p::Host& host_;
@@ -298,12 +299,20 @@ io::Task<Result<>> Dialler::resets() {
     co_return after;
 }
 
+io::Task<Result<>> Dialler::requests() {
+    KWAAI_CO_TRY(std::vector<double> times,
+                 co_await measure_requests(host_, clock_, *peer_, flags_.requests));
+    std::ranges::sort(times);
+    out_.member("request_us_p50", times[times.size() / 2]);
+    out_.member("request_us_p99", times[times.size() * 99 / 100]);
+    co_return Result<>();
+}
+
 io::Task<Result<>> Dialler::perf(std::string name, std::uint64_t up, std::uint64_t down) {
-    p2p::PerfRequest request{.upload_bytes = up, .download_bytes = down, .on_progress = nullptr};
-    KWAAI_CO_TRY(
-        const io::Duration took,
-        co_await p2p::measure_perf(host_, clock_, p2p::PerfLimits(), *peer_, std::move(request)));
-    out_.member(name, static_cast<double>(up + down) / kMib / seconds(took));
+    const PerfStreams wanted{
+        .count = flags_.perf_streams, .upload_bytes = up, .download_bytes = down};
+    KWAAI_CO_TRY(const double took, co_await measure_streams(host_, clock_, *peer_, wanted));
+    out_.member(name, static_cast<double>(up + down) / kMib / took);
     co_return Result<>();
 }
 
@@ -338,6 +347,10 @@ io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
     if (flags_.table != nullptr && !flags_.kad_peer.empty()) {
         auto looking = look_in_table(*flags_.table, flags_.address, flags_.kad_peer, out_);
         co_await attempt("kad", std::move(looking));
+    }
+    if (flags_.requests > 0) {
+        auto requesting = requests();
+        co_await attempt("requests", std::move(requesting));
     }
     const std::uint64_t perf_bytes = std::uint64_t{flags_.perf_mib} << 20;
     if (perf_bytes == 0) co_return;

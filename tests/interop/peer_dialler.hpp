@@ -14,6 +14,8 @@ struct DialFlags {
     unsigned echo_mib = 0;
     unsigned streams = 0;
     unsigned perf_mib = 0;
+    unsigned perf_streams = 1;  // that share perf_mib
+    unsigned requests = 0;
     unsigned first_bytes = 0;
     bool tries_resets = false;
     /// Half-close only once all came back: Hivemind's daemon ends both directions then.

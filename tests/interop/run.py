@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets nodes of other libraries and this project's dial each other on loopback, and prints what worked.
 
-run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,chromium,p2pd,petals] [--bench]. What cannot be installed is
+run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,chromium,p2pd,petals]. What cannot be installed is
 skipped by name. The last line counts; the exit status is 1 where something failed.
 """
 
@@ -15,7 +15,6 @@ import tempfile
 
 from certificate import make_certificate
 from dcutr_case import run_punches
-from delay import DelayedPort
 from gateway_case import run_gateways
 from kad_case import run_kad
 from nat_case import run_autonat, run_mdns
@@ -28,7 +27,6 @@ ECHO_MIB = 10
 PINGS = 5
 STREAMS = 50
 PERF_MIB = 4
-DELAY_S = 0.025  # each way
 
 
 class Tally:
@@ -164,55 +162,6 @@ def run_relays(kwaai, peers, folder, tally):
             tally.row(what, problems, note_of(report))
 
 
-def run_bench(kwaai, peers, folder):
-    nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
-    print("one stream, MiB/s; new connection to the first byte of an answer, ms (least, median)", flush=True)
-    ways = (("tcp", "noise"), ("tcp", "tls"), ("ws", "noise"))
-    for (transport, security), dialler, listener in itertools.product(ways, nodes, nodes):
-        try:
-            flags = ["--first-bytes", "30", "--perf-mib", "256"]
-            report = dial(dialler, listener, "ed25519", folder, transport, security, *flags)
-        except Failed as failure:
-            print(f"  {transport}, {security}: {dialler.name} → {listener.name}: {failure}", flush=True)
-            continue
-        for what, why in report["failures"].items():
-            print(f"  {dialler.name} → {listener.name}: {what}: {why}", flush=True)
-
-        def show(name, digits, report=report):
-            return f"{report[name]:.{digits}f}" if report.get(name) else "–"
-
-        print(
-            f"  {transport:<3}  {security:<5}  {dialler.name:<6} → {listener.name:<6} "
-            f"up {show('perf_up_mib_s', 0):>5}  down {show('perf_down_mib_s', 0):>5}   "
-            f"dial {show('handshake_ms_min', 2)} {show('handshake_ms_median', 2)}   "
-            f"first byte {show('first_byte_ms_min', 2)} {show('first_byte_ms_median', 2)}",
-            flush=True,
-        )
-
-
-def round_trips(dialler, listener, folder):
-    """From a dial to the first byte of an answer, in round trips. The delay begins behind TCP's own handshake, which is one more."""
-    process, address = listener.listen(folder, "ed25519")
-    with process:
-        port = address.split("/tcp/")[1].split("/")[0]
-        with DelayedPort(int(port), DELAY_S) as late:
-            through = address.replace(f"/tcp/{port}", f"/tcp/{late}")
-            report = json.loads(dialler.dial(folder, through, "--first-bytes", "1"))
-    return 1 + report["first_byte_ms_min"] / (2000 * DELAY_S)
-
-
-def run_round_trips(kwaai, peers, folder):
-    nodes = [kwaai, *(peer for peer in peers if peer.has_perf)]
-    print(f"new connection to the first byte of an answer, in round trips of {2000 * DELAY_S:.0f} ms", flush=True)
-    for dialler in nodes:
-        for listener in nodes:
-            try:
-                trips = f"{round_trips(dialler, listener, folder):.2f}"
-            except Failed as failure:
-                trips = str(failure)
-            print(f"  {dialler.name:<6} → {listener.name:<6} {trips}", flush=True)
-
-
 def run_petals(case, tally):
     print("Petals 2.2.0: greedy tokens against plain transformers", flush=True)
     try:
@@ -241,7 +190,6 @@ def main():
     parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for Petals")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/peers"))
     parser.add_argument("--only", default="go,js,chromium,p2pd,petals")
-    parser.add_argument("--bench", action="store_true", help="measure as well")
     flags = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
 
@@ -267,9 +215,6 @@ def main():
         run_kad(kwaai, [peer for peer in matrix if peer.has_kad], folder, tally)
         run_relays(kwaai, matrix, folder, tally)
         run_punches(kwaai, matrix, folder, tally)
-        if flags.bench:
-            run_bench(kwaai, matrix, folder)
-            run_round_trips(kwaai, matrix, folder)
         if "petals" in only and flags.kwaai is not None:
             if python in ready:
                 run_petals(PetalsCase(python, flags.kwaai.resolve(), pathlib.Path(folder), cache), tally)

@@ -90,7 +90,7 @@ void RecordOpener::commit(std::size_t count) {
     is_busy_ = end_ == buffer_.size();
 }
 
-Result<std::optional<Bytes>> RecordOpener::next() {
+Result<std::optional<Bytes>> RecordOpener::next(MutableBytes into) {
     for (;;) {
         if (end_ - begin_ < kNoiseLengthBytes || end_ - begin_ < frame_bytes()) return std::nullopt;
         const MutableBytes frame = MutableBytes(buffer_).subspan(begin_, frame_bytes());
@@ -99,7 +99,9 @@ Result<std::optional<Bytes>> RecordOpener::next() {
         if (sealed.size() < crypto::kTagBytes)
             return fail(Errc::malformed,
                         "a record of " + std::to_string(sealed.size()) + " bytes has no tag");
-        const MutableBytes plain = sealed.first(sealed.size() - crypto::kTagBytes);
+        const std::size_t plain_bytes = sealed.size() - crypto::kTagBytes;
+        const MutableBytes plain =
+            plain_bytes <= into.size() ? into.first(plain_bytes) : sealed.first(plain_bytes);
         KWAAI_CHECKED(cipher_.open(Bytes(), sealed, plain));
         if (!plain.empty()) return plain;  // an empty record means nothing
     }

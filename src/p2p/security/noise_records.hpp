@@ -69,9 +69,10 @@ public:
     /// `count` bytes were put there.
     void commit(std::size_t count);
 
-    /// The plaintext of the next record that has any, in place; valid until space(). Nothing where
-    /// more bytes are needed. `Errc::malformed` for a record that is not authentic.
-    [[nodiscard]] Result<std::optional<Bytes>> next();
+    /// The plaintext of the next record that has any: at the front of `into` where that has room
+    /// for it, else in place, valid until space(). Nothing where more bytes are needed.
+    /// `Errc::malformed` for a record that is not authentic.
+    [[nodiscard]] Result<std::optional<Bytes>> next(MutableBytes into = {});
 
     /// Whether a record has begun and not ended.
     [[nodiscard]] bool is_inside_record() const { return begin_ != end_; }

@@ -244,6 +244,21 @@ TEST_CASE("a record that is not whole waits for its rest") {
     }
 }
 
+TEST_CASE("a record is opened where the reader wants it, if it fits there") {
+    for (const std::size_t room :
+         {std::size_t{0}, std::size_t{4}, std::size_t{5}, std::size_t{9}}) {
+        const codec::Buffer record = sealed(as_bytes("first"));
+        RecordOpener opener(cipher(), record);
+        codec::Buffer into(room);
+        const Result<std::optional<Bytes>> next = opener.next(into);
+        REQUIRE(next.has_value());
+        REQUIRE(next->has_value());
+        CHECK(as_text(**next) == "first");
+        CHECK(((*next)->data() == into.data()) == (room >= 5));
+        CHECK_FALSE(opener.is_inside_record());
+    }
+}
+
 TEST_CASE("an idle opener keeps little space, a busy one two records, and no more") {
     const codec::Buffer plain = pattern(2 << 20);
     const codec::Buffer records = sealed(plain);

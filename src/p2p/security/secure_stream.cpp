@@ -21,9 +21,10 @@ public:
     io::Task<Result<std::size_t>> read_some(MutableBytes into) override {
         while (plain_.empty()) {
             if (is_closed_) co_return closed("reading from ");
-            Result<std::optional<Bytes>> record = opener_.next();
+            Result<std::optional<Bytes>> record = opener_.next(into);
             if (!record) co_return broken(record, "reading from ");
             if (*record) {
+                if ((*record)->data() == into.data()) co_return (*record)->size();
                 plain_ = **record;
                 break;
             }

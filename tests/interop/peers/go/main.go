@@ -451,6 +451,8 @@ func main() {
 	streams := flag.Int("streams", 0, "echoes beside each other")
 	resets := flag.Bool("resets", false, "try "+resetProtocol)
 	firstBytes := flag.Int("first-bytes", 0, "new connections, timed to the first byte of an answer")
+	requests := flag.Int("requests", 0, "64 bytes there and back, timed")
+	perfStreams := flag.Uint64("perf-streams", 1, "that share --perf-mib")
 	perfMib := flag.Uint64("perf-mib", 0, "one way, then the other")
 	autonat := flag.Bool("autonat", false, "serve it, or ask whether this node is reached")
 	mdns := flag.Bool("mdns", false, "a listener finds and is found on the local network")
@@ -580,10 +582,13 @@ func main() {
 		if *kadPeer != "" {
 			try("kad", d.kad(table, *kadPeer))
 		}
+		if *requests > 0 {
+			try("requests", d.requests(*requests))
+		}
 		if *perfMib > 0 {
-			d.out["perf_up_mib_s"], err = d.perf(*perfMib<<20, 0)
+			d.out["perf_up_mib_s"], err = d.perfStreams(*perfStreams, *perfMib<<20, 0)
 			try("perf up", err)
-			d.out["perf_down_mib_s"], err = d.perf(0, *perfMib<<20)
+			d.out["perf_down_mib_s"], err = d.perfStreams(*perfStreams, 0, *perfMib<<20)
 			try("perf down", err)
 		}
 	}

@@ -28,7 +28,7 @@ let browser
 
 function finish (status) {
   browser.once('exit', () => {
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 })
+    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 30, retryDelay: 100 })
     process.exit(status)
   })
   browser.kill('SIGKILL')

@@ -1,5 +1,6 @@
 // What a dialler tries, in Node and in a page; flags and report are those of ../README.md.
 import { multiaddr } from '@multiformats/multiaddr'
+import { requests } from './measure.mjs'
 
 export const kDialFlags = { // for parseArgs()
   dial: { type: 'string' },
@@ -9,6 +10,8 @@ export const kDialFlags = { // for parseArgs()
   streams: { type: 'string', default: '0' },
   resets: { type: 'boolean', default: false },
   'first-bytes': { type: 'string', default: '0' },
+  requests: { type: 'string', default: '0' },
+  'perf-streams': { type: 'string', default: '1' }, // that share perf-mib
   'perf-mib': { type: 'string', default: '0' },
   'tls-certificate': { type: 'string' },
   'tls-key': { type: 'string' },
@@ -168,9 +171,15 @@ async function reset (connection) {
   await stream.close()
 }
 
-async function perf (connection, up, down) {
-  const stream = await connection.newStream(kPerf)
+// MiB/s of `count` streams beside each other, which share the bytes.
+async function perf (connection, count, up, down) {
   const begin = performance.now()
+  await Promise.all(Array.from({ length: count }, () => perfStream(connection, Math.floor(up / count), Math.floor(down / count))))
+  return (up + down) / (1 << 20) / (performance.now() - begin) * 1000
+}
+
+async function perfStream (connection, up, down) {
+  const stream = await connection.newStream(kPerf)
   const head = new Uint8Array(8)
   new DataView(head.buffer).setBigUint64(0, BigInt(down))
   let got = 0
@@ -180,7 +189,6 @@ async function perf (connection, up, down) {
   await stream.close({ signal: AbortSignal.timeout(kPatience) })
   await reading
   if (got !== down) throw new Error(`${got} bytes of ${down} came`)
-  return (up + down) / (1 << 20) / (performance.now() - begin) * 1000
 }
 
 // `flags` as text, as they are given; the report.
@@ -198,10 +206,15 @@ export async function dialAndTry (node, flags, look) {
     if (count > 0) await trying('streams', () => streams(connection, count))
     if (flags.resets) await trying('reset', () => reset(connection))
     if (flags['kad-peer']) await trying('kad', () => look(node, flags['kad-peer'], out))
+    const requested = Number(flags.requests)
+    if (requested > 0) {
+      await trying('requests', async () => { [out.request_us_p50, out.request_us_p99] = await requests(connection, kEcho, requested) })
+    }
+    const beside = Number(flags['perf-streams'])
     const bytes = Number(flags['perf-mib']) << 20
     if (bytes > 0) {
-      await trying('perf up', async () => { out.perf_up_mib_s = await perf(connection, bytes, 0) })
-      await trying('perf down', async () => { out.perf_down_mib_s = await perf(connection, 0, bytes) })
+      await trying('perf up', async () => { out.perf_up_mib_s = await perf(connection, beside, bytes, 0) })
+      await trying('perf down', async () => { out.perf_down_mib_s = await perf(connection, beside, 0, bytes) })
     }
   }
   return out
