@@ -74,15 +74,13 @@ std::chrono::sys_seconds not_after(const X509& certificate) {
     return std::chrono::sys_seconds(std::chrono::seconds(::timegm(&time)));
 }
 
-Result<> add_chain(SSL_CTX* context, std::vector<X509Owner> chain) {
+Result<> add_chain(SSL_CTX* context, const std::vector<X509Owner>& chain) {
     if (SSL_CTX_use_certificate(context, chain.front().get()) != 1)
         return fail(Errc::malformed, "the certificate: " + detail::tls_reason());
-    for (std::size_t i = 1; i < chain.size(); ++i) {
-        if (SSL_CTX_add0_chain_cert(context, chain[i].get()) != 1)
+    for (std::size_t i = 1; i < chain.size(); ++i)
+        if (SSL_CTX_add1_chain_cert(context, chain[i].get()) != 1)
             return fail(Errc::malformed,
                         "certificate " + std::to_string(i + 1) + ": " + detail::tls_reason());
-        static_cast<void>(chain[i].release());  // it is the context's
-    }
     return {};
 }
 
@@ -92,10 +90,10 @@ Result<WebServerTls> WebServerTls::from_pem(Bytes chain, Bytes key) {
     const detail::ErrorQueueGuard guard;
     std::unique_ptr<TlsContext::State> state = detail::make_tls_state();
     SSL_CTX* const context = state->context.get();
-    KWAAI_TRY(std::vector<X509Owner> certificates, read_certificates(chain, kWebChainMax));
+    KWAAI_TRY(const std::vector<X509Owner> certificates, read_certificates(chain, kWebChainMax));
     std::vector<std::string> names = dns_names(*certificates.front());
     const std::chrono::sys_seconds end = crypto::not_after(*certificates.front());
-    KWAAI_CHECKED(add_chain(context, std::move(certificates)));
+    KWAAI_CHECKED(add_chain(context, certificates));
     ERR_clear_error();
     const detail::Pkey pkey(
         PEM_read_bio_PrivateKey(reader_of(key).get(), nullptr, no_passphrase, nullptr));

@@ -55,7 +55,9 @@ Result<WebTls> load_web_tls(const WebTlsFiles& files) {
     WebTls loaded;
     if (files.certificate.empty() != files.key.empty())
         return fail(Errc::invalid_argument, "a certificate for TLS and its key come together");
-    if (!files.certificate.empty()) KWAAI_CHECKED(load_server(files, loaded));
+    if (!files.certificate.empty()) {
+        KWAAI_CHECKED(load_server(files, loaded));
+    }
     if (files.authorities.empty()) return loaded;
     KWAAI_TRY(const SecretBytes authorities, read_file(files.authorities));
     auto client = WebClientTls::with_authorities(authorities);

@@ -151,23 +151,6 @@ class Go(Peer):
         return [str(self.folder / "gopeer")]
 
 
-class Rust(Peer):
-    """For bench/p2p.py alone."""
-
-    name = "rust"
-    transports = ("tcp",)
-
-    def prepare(self, cache):
-        if shutil.which("cargo") is None:
-            raise Unavailable("cargo is not installed")
-        self.folder = cache / "rust"
-        copy_new(HERE / "peers" / "rust", self.folder)
-        run_installer(self.name, ["cargo", "build", "--release"], cache / "rust.log", 3600, cwd=self.folder)
-
-    def command(self):
-        return [str(self.folder / "target/release/rustpeer")]
-
-
 class Js(Peer):
     name = "js"
     has_kad = True
