@@ -2,8 +2,10 @@
 
 #include <filesystem>
 #include <fstream>
+#include <string>
 
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include "testing/web_certificates.hpp"
 
@@ -55,7 +57,7 @@ TEST_CASE("a certificate, its key and authorities are read from their files") {
 TEST_CASE("files that are missing, or not what they should be, are named") {
     const Folder folder;
     const std::string chain = folder.with("chain.pem", testing::kWebChain);
-    const auto error_of = [](WebTlsFiles files) {
+    const auto error_of = [](const WebTlsFiles& files) {
         const auto loaded = load_web_tls(files);
         REQUIRE_FALSE(loaded.has_value());
         return loaded.error();

@@ -56,9 +56,11 @@ std::vector<Multiaddr> secure_addresses(const io::Address& socket,
         all.push_back(std::move(*own));
     const std::string kind = socket.host.contains(':') ? "/dns6/" : "/dns4/";
     const std::string behind = "/tcp/" + std::to_string(socket.port) + "/tls/ws";
-    for (const std::string& name : names)
-        if (auto at_name = Multiaddr::parse(kind + name + behind))
+    for (const std::string& name : names) {
+        std::string text = kind;
+        if (auto at_name = Multiaddr::parse(text.append(name).append(behind)))
             all.push_back(std::move(*at_name));
+    }
     return all;
 }
 
