@@ -33,7 +33,7 @@ struct BlockNodeOptions {
     bool maps_ports = false;                    // asks the router to forward where it listens
     bool finds_neighbours = false;              // joins those of the local network (mDNS)
     RelayOptions relaying;
-    crypto::WebTls web;                         // for secure WebSockets
+    crypto::WebTls web;  // for secure WebSockets
 };
 
 /// A host that listens, a server of blocks on it, and a node of the DHT, where it says which model
