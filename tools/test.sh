@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make test: builds everything for development (clang, optimised, with symbols) and runs the fast tests.
+# make test: builds everything for development (clang, optimised but for the tests themselves, with symbols) and runs the fast tests.
 # Tests that need the model, or data that KWAAI_FIXTURES names, say "skipped" where it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
