@@ -8,6 +8,7 @@
 
 #include "base/check.hpp"
 #include "engine/block_engine.hpp"
+#include "engine/block_speed.hpp"
 #include "hivemind/rpc_server.hpp"
 #include "io/datagram.hpp"
 #include "io/interfaces.hpp"
@@ -127,6 +128,7 @@ struct BlockNode::Parts {
     std::optional<p2p::kad::DhtArchive> archive;
     std::string archive_note;
     std::unique_ptr<engine::BlockEngine> engine;
+    double rows_per_second = 0;  // of it, measured when it was loaded; 0: not known
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
     io::WorkerThreads loading{1};
@@ -289,6 +291,7 @@ Result<> BlockNode::Parts::offer() {
                           .end = range.end,
                           .rows = std::string(to_string(options.rows))}};
     capability.memory_bytes = stats.kv_bytes_max;
+    capability.rows_per_second = rows_per_second;
     return discovery.offer(std::move(capability));
 }
 
@@ -364,6 +367,11 @@ io::Task<Result<>> BlockNode::load(std::function<void()> on_ready,
                                           .on_progress = parts.options.on_progress});
     };
     KWAAI_CO_TRY(parts.engine, co_await io::offload(parts.loading, load_blocks));
+    const auto measure = [&parts] {
+        return engine::measure_rows_per_second(*parts.engine);
+    };
+    const auto speed = co_await io::offload(parts.loading, measure);
+    parts.rows_per_second = speed.value_or(0);
     const auto on_event = [on_note](const petals::ServerEvent& event) {
         if (on_note) on_note(to_sentence(event));
     };

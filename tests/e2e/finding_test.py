@@ -1,5 +1,6 @@
 """Texts through nodes that nobody named: they are found in the network that one of them belongs to."""
 
+import json
 import pathlib
 import time
 import unittest
@@ -37,6 +38,19 @@ class Finding(Swarm):
                 self.assertEqual(found.stdout, alone.stdout)
         for node in nodes:
             self.assertIn(node.short.encode(), found.stderr)
+
+    def test_who_is_found_says_what_it_serves_and_how_fast(self):
+        (node,) = self.joined("1:3")
+        name = pathlib.Path(self.model).stem
+        for _ in range(50):  # until the blocks are loaded and told of
+            found = run("p2p", "find", f"inference:{name}", *network(node), "--json")
+            if found.returncode == 0:
+                break
+            time.sleep(0.1)
+        self.assertEqual(found.returncode, 0, found.stderr)
+        (one,) = json.loads(found.stdout)
+        self.assertEqual(one["models"], [{"name": name, "begin": 1, "end": 3, "rows": one["models"][0]["rows"]}])
+        self.assertGreater(one["rows_per_second"], 1)
 
     def test_a_client_waits_for_blocks_that_nobody_has_yet(self):
         (first,) = self.joined("0:3")
