@@ -8,6 +8,7 @@
 
 #include "codec/protobuf.hpp"
 #include "p2p/envelope.hpp"
+#include "p2p/kad/ipns_record.hpp"
 
 namespace kwaai::p2p::kad {
 namespace {
@@ -270,6 +271,7 @@ std::shared_ptr<const Validator> shared_record_validator(std::function<std::uint
 Validators standard_validators(const std::function<std::uint64_t()>& unix_time) {
     Validators validators;
     validators.set("pk", public_key_validator());
+    validators.set("ipns", ipns_validator(unix_time));
     validators.set("kwaai", signed_record_validator(unix_time));
     validators.set("kwaai-shared", shared_record_validator(unix_time));
     return validators;

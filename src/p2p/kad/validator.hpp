@@ -99,7 +99,7 @@ struct SignedRecord {
 [[nodiscard]] std::shared_ptr<const Validator> shared_record_validator(
     std::function<std::uint64_t()> unix_time);
 
-/// What a node of this project takes: `pk`, `kwaai` and `kwaai-shared`.
+/// What a node of this project takes: `pk`, `ipns`, `kwaai` and `kwaai-shared`.
 [[nodiscard]] Validators standard_validators(const std::function<std::uint64_t()>& unix_time);
 
 }  // namespace kwaai::p2p::kad
