@@ -10,7 +10,7 @@ tools/build.sh release
 models=("$(tools/fetch_model.sh)")
 python3 bench/swarm_overhead.py --rounds "${ROUNDS:-5}" "${models[0]}"
 python3 bench/swarm_overhead.py --awake --rounds "${ROUNDS:-5}" "${models[0]}"
-tools/build.sh dev kwaai_interop_peer kwaai_p2p_load
+tools/build.sh test kwaai_interop_peer kwaai_p2p_load
 python3 -B bench/p2p.py --rounds "${ROUNDS:-5}" --only kwaai,go,js
 if [ -z "${LLAMA_BENCH:-}" ]; then
   tools/peers/llama_cpp.sh

@@ -57,7 +57,6 @@ if [ $# -gt 0 ]; then steps=("$@"); fi
 
 tools/setup.sh ci
 tools/python_packages.sh || echo "Tests that need Python packages will be skipped."
-tools/build.sh dev
 passed=0
 begin=$SECONDS
 for step in "${steps[@]}"; do

@@ -8,7 +8,7 @@ trap 'echo >&2; exit 130' INT
 tools/setup.sh test
 tools/fetch_model.sh >/dev/null
 tools/python_packages.sh
-tools/build.sh dev
-ctest --test-dir build/dev --output-on-failure --no-tests=error -L interop
-tools/build.sh dev kwaai_interop_peer
-python3 -B tests/interop/run.py --peer build/dev/tests/interop/kwaai_interop_peer --kwaai build/dev/apps/kwaai/kwaai "$@"
+tools/build.sh test
+ctest --test-dir build/test --output-on-failure --no-tests=error -L interop
+tools/build.sh test kwaai_interop_peer
+python3 -B tests/interop/run.py --peer build/test/tests/interop/kwaai_interop_peer --kwaai build/test/apps/kwaai/kwaai "$@"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Loads a listener from other processes and prints what that costs it.
 
-    tests/load/run.py [--program build/dev/tests/load/kwaai_p2p_load] [--connections 10000] [--streams 10]
+    tests/load/run.py [--program build/test/tests/load/kwaai_p2p_load] [--connections 10000] [--streams 10]
                       [--dialers 2] [--only hold|hostile] [--seconds 15]
 
 First: so many connections with so many streams each, held open; the listener's memory for each of them. Then, one
@@ -133,7 +133,7 @@ def attack(args, kind):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--program", default="build/dev/tests/load/kwaai_p2p_load")
+    parser.add_argument("--program", default="build/test/tests/load/kwaai_p2p_load")
     parser.add_argument("--connections", type=int, default=10000)
     parser.add_argument("--streams", type=int, default=10)
     parser.add_argument("--dialers", type=int, default=2)

@@ -5,8 +5,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 seconds=${TIDY_SECONDS:-600}
-database=build/dev/compile_commands.json
-[ -f $database ] || { echo "There is no $database: run tools/build.sh dev first." >&2; exit 1; }
 
 status=0
 changed=$(tools/lint/changed.sh "$@") || status=$?
