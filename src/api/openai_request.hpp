@@ -48,9 +48,9 @@ struct CompletionRequest {
 /// which is 16 as OpenAI documents it. Unknown fields, `model` and `user` are ignored; what would
 /// change the answer and is not supported (tools, logprobs, n > 1, ...) is refused by name. Token
 /// ids are not checked against a vocabulary here.
-std::expected<ChatRequest, ApiError> parse_chat_request(std::string_view body,
-                                                        const RequestLimits& limits = {});
+std::expected<ChatRequest, ApiError> parse_chat_request(
+    std::string_view body, const RequestLimits& limits = RequestLimits());
 std::expected<CompletionRequest, ApiError> parse_completion_request(
-    std::string_view body, const RequestLimits& limits = {});
+    std::string_view body, const RequestLimits& limits = RequestLimits());
 
 }  // namespace kwaai::api
