@@ -272,8 +272,10 @@ std::optional<unsigned> take_number(std::string_view& text,
     if (text.size() < count + end.size() || text.substr(count, end.size()) != end)
         return std::nullopt;
     unsigned number = 0;
-    const auto [stop, error] = std::from_chars(text.data(), text.data() + count, number);
-    if (error != std::errc() || stop != text.data() + count) return std::nullopt;
+    const std::string_view digits = text.substr(0, count);
+    const auto [stop, error] =
+        std::from_chars(digits.data(), digits.data() + digits.size(), number);
+    if (error != std::errc() || stop != digits.data() + digits.size()) return std::nullopt;
     text.remove_prefix(count + end.size());
     return number;
 }
