@@ -154,6 +154,14 @@ void write_addresses(json::Writer& out, const std::vector<p2p::Multiaddr>& addre
     out.end();
 }
 
+Result<> write_addresses_of(const node::P2pNode& node, bool is_json) {
+    if (!is_json) return write_out(lines_of_addresses(node));
+    json::Writer out;
+    out.begin_object();
+    write_addresses(out, node.addresses());
+    return write_out(out.end().take() + "\n");
+}
+
 std::string line_of_peer(const p2p::PeerInfo& info) {
     return fmt::format("{} is {}, {} protocols",
                        info.peer.to_text(),

@@ -65,6 +65,8 @@ io::Task<Result<std::size_t>> join_network(node::P2pNode& node);
 /// Where it listens, a line each, or as member "addresses" of the object that `out` has open.
 [[nodiscard]] std::string lines_of_addresses(const node::P2pNode& node);
 void write_addresses(json::Writer& out, const std::vector<p2p::Multiaddr>& addresses);
+/// Either to stdout. Errors of write_out.
+[[nodiscard]] Result<> write_addresses_of(const node::P2pNode& node, bool is_json);
 
 /// "12D3KooW… is kwaai/0.1.0, 7 protocols": text of a peer does not command the terminal.
 [[nodiscard]] std::string line_of_peer(const p2p::PeerInfo& info);

@@ -75,14 +75,7 @@ io::Task<Result<>> measure_all(node::P2pNode& node, PerfFlags flags) {
 }
 
 io::Task<Result<>> serve(node::P2pNode& node, PerfFlags flags) {
-    if (flags.p2p.is_json) {
-        json::Writer out;
-        out.begin_object();
-        write_addresses(out, node.addresses());
-        KWAAI_CO_CHECKED(write_out(out.end().take() + "\n"));
-    } else {
-        KWAAI_CO_CHECKED(write_out(lines_of_addresses(node)));
-    }
+    KWAAI_CO_CHECKED(write_addresses_of(node, flags.p2p.is_json));
     KWAAI_CO_TRY(const std::size_t known, co_await join_network(node));
     static_cast<void>(known);
     write_note("Whoever reaches this node may measure against it. Ctrl-C stops.\n");

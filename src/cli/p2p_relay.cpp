@@ -85,14 +85,7 @@ node::RelayOptions place_options(std::vector<p2p::Multiaddr> relays, bool is_jso
 }
 
 io::Task<Result<>> serve(node::P2pNode& node, RelayFlags flags) {
-    if (flags.p2p.is_json) {
-        json::Writer out;
-        out.begin_object();
-        write_addresses(out, node.addresses());
-        KWAAI_CO_CHECKED(write_out(out.end().take() + "\n"));
-    } else {
-        KWAAI_CO_CHECKED(write_out(lines_of_addresses(node)));
-    }
+    KWAAI_CO_CHECKED(write_addresses_of(node, flags.p2p.is_json));
     KWAAI_CO_CHECKED(co_await join_network(node));
     p2p::Capability capability;
     capability.names = {p2p::relay::kRelayCapability};
