@@ -16,20 +16,6 @@ namespace {
 
 using namespace std::chrono_literals;
 
-io::Task<void> echo(std::unique_ptr<Stream> stream) {
-    std::vector<std::byte> buffer(64 << 10);
-    while (true) {
-        const auto count = co_await stream->read_some(buffer);
-        if (!count || *count == 0) break;
-        const Bytes bytes = std::span(buffer).first(*count);
-        const Result<> written = co_await stream->write(bytes);
-        if (!written) co_return;
-    }
-    const Result<> ended = co_await stream->shutdown_write();
-    static_cast<void>(ended);
-    stream->close();
-}
-
 /// Writes bytes and takes as many back.
 io::Task<Result<>> echo_back(Stream& stream, MutableBytes bytes) {
     const Bytes sent(bytes);

@@ -121,4 +121,19 @@ void run_hosts(unsigned char count, Fn fn) {
     run_hosts(count, Limits(), std::move(fn));
 }
 
+/// A handler: what comes goes back, to the end.
+inline io::Task<void> echo(std::unique_ptr<Stream> stream) {
+    std::vector<std::byte> buffer(64 << 10);
+    while (true) {
+        const auto count = co_await stream->read_some(buffer);
+        if (!count || *count == 0) break;
+        const Bytes bytes = std::span(buffer).first(*count);
+        const Result<> written = co_await stream->write(bytes);
+        if (!written) co_return;
+    }
+    const Result<> ended = co_await stream->shutdown_write();
+    static_cast<void>(ended);
+    stream->close();
+}
+
 }  // namespace kwaai::p2p

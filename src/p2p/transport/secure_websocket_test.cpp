@@ -79,20 +79,6 @@ Task<void> with_pair(testing::Simulation& simulation, testing::StreamCaseBody bo
     co_await body(simulation, *first, *second);
 }
 
-Task<void> echo(std::unique_ptr<Stream> stream) {
-    std::vector<std::byte> buffer(64 << 10);
-    while (true) {
-        const auto count = co_await stream->read_some(buffer);
-        if (!count || *count == 0) break;
-        const Bytes bytes = std::span(buffer).first(*count);
-        const Result<> written = co_await stream->write(bytes);
-        if (!written) co_return;
-    }
-    const Result<> ended = co_await stream->shutdown_write();
-    static_cast<void>(ended);
-    stream->close();
-}
-
 /// Host 0 believes kWebRoot; host 1 has a certificate, and echoes; host 2 has the system's alone.
 template <class Fn>
 void run_world(const ServerTls& server, Fn fn) {

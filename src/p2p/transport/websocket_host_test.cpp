@@ -14,20 +14,6 @@ using namespace std::chrono_literals;
 
 constexpr const char* kEcho = "/echo/1.0.0";
 
-io::Task<void> echo(std::unique_ptr<Stream> stream) {
-    std::vector<std::byte> buffer(64 << 10);
-    while (true) {
-        const auto count = co_await stream->read_some(buffer);
-        if (!count || *count == 0) break;
-        const Bytes bytes = std::span(buffer).first(*count);
-        const Result<> written = co_await stream->write(bytes);
-        if (!written) co_return;
-    }
-    const Result<> ended = co_await stream->shutdown_write();
-    static_cast<void>(ended);
-    stream->close();
-}
-
 Multiaddr place(std::size_t index) {
     return Multiaddr::parse("/ip4/" + HostWorld::ip(index) + "/tcp/4001/ws").value();
 }
