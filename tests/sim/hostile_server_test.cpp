@@ -57,20 +57,11 @@ private:
     io::Clock& clock_;
 };
 
-engine::Request request_of(const engine::TextModel& model) {
-    engine::Request request;
-    request.prompt = model.tokenizer().encode("Once upon a time", {.add_bos = true});
-    request.sampling.temperature = 0;
-    request.max_tokens = kTokens;
-    request.ignore_end = true;
-    return request;
-}
-
 std::vector<inference::TokenId> honest_text(SharedModel& model) {
     std::vector<inference::TokenId> tokens;
     SwarmWorld world(model, 1, {{0, 5}});
     world.run([&tokens](SwarmWorld& swarm) -> io::Task<void> {
-        engine::Request request = request_of(swarm.model());
+        engine::Request request = greedy_request(swarm.model(), kTokens);
         SwarmWorld::Outcome outcome = co_await swarm.write(std::move(request), {});
         tokens = std::move(outcome.tokens);
     });
@@ -96,7 +87,7 @@ TEST_CASE("a server that lies is left for its twin, and the text is right") {
             petals::kInferenceMethod,
             [&liar](hivemind::ServedCall& call) { return liar.serve(call); });
         world.run([&expected](SwarmWorld& swarm) -> io::Task<void> {
-            engine::Request request = request_of(swarm.model());
+            engine::Request request = greedy_request(swarm.model(), kTokens);
             const SwarmWorld::Outcome outcome = co_await swarm.write(std::move(request), {});
             if (outcome.last.error) FAIL_CHECK(outcome.last.error->context);
             CHECK(outcome.tokens == expected);
@@ -112,7 +103,7 @@ TEST_CASE("where nobody else serves the blocks, the text ends with a sentence th
     world.server(1).rpc().handle_streaming(
         petals::kInferenceMethod, [&liar](hivemind::ServedCall& call) { return liar.serve(call); });
     world.run([](SwarmWorld& swarm) -> io::Task<void> {
-        engine::Request request = request_of(swarm.model());
+        engine::Request request = greedy_request(swarm.model(), kTokens);
         const SwarmWorld::Outcome outcome = co_await swarm.write(std::move(request), {});
         CHECK(outcome.last.finish == engine::FinishReason::failed);
         REQUIRE(outcome.last.error.has_value());
@@ -127,7 +118,7 @@ TEST_CASE("a stopped server costs at most two seconds where it has a twin") {
     SharedModel model(path);
     SwarmWorld world(model, 40, {{0, 2}, {2, 5}, {2, 5}});
     world.run([](SwarmWorld& swarm) -> io::Task<void> {
-        engine::Request request = request_of(swarm.model());
+        engine::Request request = greedy_request(swarm.model(), kTokens);
         io::TimePoint last = swarm.clock().now();
         io::Duration longest{};
         const auto on_token = [&](std::size_t tokens) {
@@ -190,7 +181,7 @@ TEST_CASE("clients that open sessions without end are told so, and others go on"
         greedy.clear();
         co_await swarm.clock().sleep_for(1s);
         CHECK(swarm.server(0).server().session_count() == 0);
-        engine::Request request = request_of(swarm.model());
+        engine::Request request = greedy_request(swarm.model(), kTokens);
         const SwarmWorld::Outcome outcome = co_await swarm.write(std::move(request), {});
         CHECK(outcome.tokens == expected);
     });

@@ -15,20 +15,11 @@ using testing::SimNatKind;
 
 constexpr std::uint32_t kTokens = 400;
 
-engine::Request request_of(const engine::TextModel& model) {
-    engine::Request request;
-    request.prompt = model.tokenizer().encode("Once upon a time", {.add_bos = true});
-    request.sampling.temperature = 0;
-    request.max_tokens = kTokens;
-    request.ignore_end = true;
-    return request;
-}
-
 std::vector<inference::TokenId> exact_text(SharedModel& model) {
     std::vector<inference::TokenId> tokens;
     SwarmWorld world(model, 80, {{0, model.ends->config().block_count}});
     world.run([&](SwarmWorld& swarm) -> io::Task<void> {
-        engine::Request request = request_of(swarm.model());
+        engine::Request request = greedy_request(swarm.model(), kTokens);
         SwarmOutcome outcome = co_await swarm.write(std::move(request), {});
         tokens = std::move(outcome.tokens);
     });
@@ -49,7 +40,7 @@ TEST_CASE("through routers that keep a port's place, a text goes directly once a
         was_direct = world.is_direct();
     };
     // It has joined through the first relay; the second one was found by what it offers.
-    const SwarmOutcome outcome = world.write(2, request_of(world.model()), on_token);
+    const SwarmOutcome outcome = world.write(2, greedy_request(world.model(), kTokens), on_token);
     if (outcome.last.error) FAIL_CHECK(outcome.last.error->context);
     CHECK(outcome.tokens == exact_text(model));
     CHECK(was_direct);
@@ -64,7 +55,7 @@ TEST_CASE("through other routers a text goes over a relay, which cuts it off aga
     const auto on_token = [&](std::size_t /*tokens*/) {
         was_direct |= world.is_direct();
     };
-    const SwarmOutcome outcome = world.write(1, request_of(world.model()), on_token);
+    const SwarmOutcome outcome = world.write(1, greedy_request(world.model(), kTokens), on_token);
     if (outcome.last.error) FAIL_CHECK(outcome.last.error->context);
     CHECK(outcome.tokens == exact_text(model));
     CHECK(!was_direct);
@@ -86,7 +77,7 @@ TEST_CASE("where a relay dies amid a text, it goes on over another one") {
         REQUIRE(victim.has_value());
         world.network().crash(RoutedWorld::relay_ip(*victim));
     };
-    const SwarmOutcome outcome = world.write(2, request_of(world.model()), on_token);
+    const SwarmOutcome outcome = world.write(2, greedy_request(world.model(), kTokens), on_token);
     if (outcome.last.error) FAIL_CHECK(outcome.last.error->context);
     CHECK(outcome.tokens == exact_text(model));
     REQUIRE(heir.has_value());
@@ -100,7 +91,7 @@ TEST_CASE("where the only relay dies, the blocks that are out of reach are named
     const auto on_token = [&](std::size_t tokens) {
         if (tokens == 20) world.network().freeze(RoutedWorld::relay_ip(0));
     };
-    const SwarmOutcome outcome = world.write(1, request_of(world.model()), on_token);
+    const SwarmOutcome outcome = world.write(1, greedy_request(world.model(), kTokens), on_token);
     REQUIRE(outcome.last.error.has_value());
     CHECK(outcome.last.error->code == Errc::unavailable);
     CHECK(outcome.last.error->context.find("blocks 0:5 have no working server") !=

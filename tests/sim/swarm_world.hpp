@@ -40,6 +40,16 @@ inline std::function<void(MutableBytes)> random_of(std::uint64_t seed) {
     };
 }
 
+/// A text of exactly `tokens` tokens.
+inline engine::Request greedy_request(const engine::TextModel& model, std::uint32_t tokens) {
+    engine::Request request;
+    request.prompt = model.tokenizer().encode("Once upon a time", {.add_bos = true});
+    request.sampling.temperature = 0;
+    request.max_tokens = tokens;
+    request.ignore_end = true;
+    return request;
+}
+
 /// What all worlds of a test share: the weights.
 struct SharedModel {
     explicit SharedModel(std::string model_path) : path(std::move(model_path)) {
