@@ -235,7 +235,8 @@ void decode_q6_k(const kernels::Q6_K& w, std::size_t b, std::size_t r, float* ou
         const std::size_t at = 4 * r + i % 4;
         const unsigned low = part.v[v % 4].low[v / 4][at] >> (4 * odd) & 15u;
         const unsigned high = part.v[v % 4].high[at] >> (4 * odd + v / 4 * 2) & 3u;
-        const float scale = w.d[r] * static_cast<float>(part.sc[2 * odd + i / 16][r]);
+        const std::size_t half = i / 16;
+        const float scale = w.d[r] * static_cast<float>(part.sc[2 * odd + half][r]);
         out[i] = scale * static_cast<float>(static_cast<int>(low | high << 4) - 32);
     }
 }

@@ -9,7 +9,7 @@ namespace kwaai::testing {
 namespace {
 
 std::string environment(const char* name) {
-    const char* value = std::getenv(name);
+    const char* value = std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody writes it
     return value == nullptr ? std::string() : std::string(value);
 }
 

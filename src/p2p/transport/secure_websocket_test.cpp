@@ -3,6 +3,7 @@
 
 #include <array>
 #include <chrono>
+#include <functional>
 
 #include <doctest/doctest.h>
 
@@ -142,24 +143,26 @@ TEST_CASE("a WebSocket in TLS whose bytes arrive in pieces is a stream") {
     testing::check_stream_conformance(with_pair<3, true>);
 }
 
+Task<void> meet_over(const char* target, HostWorld& world) {
+    world.set_latency(50ms);
+    world.host(0).add_address(world.host(1).id(), of_second(world, target));
+    const auto time = co_await ask(world);
+    REQUIRE(time.has_value());
+    CHECK(*time >= 500ms);  // TCP, TLS, HTTP, Noise, then the answer
+    CHECK(*time < 510ms);
+    const auto info = co_await world.host(0).identify(world.host(1).id());
+    REQUIRE(info.has_value());
+    CHECK(info->connected == of_second(world, target));
+    REQUIRE(info->observed.has_value());
+    CHECK(info->observed->to_text().ends_with("/tls/ws"));
+}
+
 TEST_CASE("hosts meet over a secure WebSocket by name, by IP address and by a name said apart") {
     for (const char* text : {"/dns4/node.example/tcp/4001/tls/ws",
                              "/dns4/node.example/tcp/4001/wss",
                              "/ip4/10.0.0.2/tcp/4001/tls/ws",
                              "/ip4/10.0.0.2/tcp/4001/tls/sni/a.wild.example/ws"}) {
-        run_world(good_server(), [text](HostWorld& world) -> Task<void> {
-            world.set_latency(50ms);
-            world.host(0).add_address(world.host(1).id(), of_second(world, text));
-            const auto time = co_await ask(world);
-            REQUIRE(time.has_value());
-            CHECK(*time >= 500ms);  // TCP, TLS, HTTP, Noise, then the answer
-            CHECK(*time < 510ms);
-            const auto info = co_await world.host(0).identify(world.host(1).id());
-            REQUIRE(info.has_value());
-            CHECK(info->connected == of_second(world, text));
-            REQUIRE(info->observed.has_value());
-            CHECK(info->observed->to_text().ends_with("/tls/ws"));
-        });
+        run_world(good_server(), std::bind_front(meet_over, text));
     }
 }
 
@@ -187,14 +190,21 @@ TEST_CASE("a host with a certificate tells where it can be believed") {
           "/dns6/localhost/tcp/7/tls/ws");
 }
 
+Task<void> dial_over(const char* target, HostWorld& world) {
+    world.host(0).add_address(world.host(1).id(), of_second(world, target));
+    const auto time = co_await ask(world);
+    CHECK(time.has_value());
+}
+
 TEST_CASE("a plain dial and a WebSocket still work on a port with a certificate") {
     for (const char* text : {"/ip4/10.0.0.2/tcp/4001", "/ip4/10.0.0.2/tcp/4001/ws"}) {
-        run_world(good_server(), [text](HostWorld& world) -> Task<void> {
-            world.host(0).add_address(world.host(1).id(), of_second(world, text));
-            const auto time = co_await ask(world);
-            CHECK(time.has_value());
-        });
+        run_world(good_server(), std::bind_front(dial_over, text));
     }
+}
+
+Task<void> be_refused(const char* target, const char* reason, HostWorld& world) {
+    const std::string why = co_await refusal(world, target);
+    CHECK_MESSAGE(why.contains(reason), why);
 }
 
 TEST_CASE(
@@ -221,10 +231,7 @@ TEST_CASE(
          "self-signed certificate"},
     };
     for (const Trial& trial : trials)
-        run_world(trial.server, [&trial](HostWorld& world) -> Task<void> {
-            const std::string why = co_await refusal(world, trial.target);
-            CHECK_MESSAGE(why.contains(trial.reason), why);
-        });
+        run_world(trial.server, std::bind_front(be_refused, trial.target, trial.reason));
 }
 
 TEST_CASE("who brings no authority of the tests believes none of their certificates") {
