@@ -26,7 +26,7 @@ function(kwaai_module name)
 
   if(KWAAI_TESTS AND arg_TESTS)
     add_executable(kwaai_${name}_test ${arg_TESTS})
-    target_compile_options(kwaai_${name}_test PRIVATE ${KWAAI_TEST_OPTIONS})
+    target_compile_options(kwaai_${name}_test PRIVATE ${KWAAI_COLD_OPTIONS})
     target_link_libraries(kwaai_${name}_test PRIVATE kwaai_${name} kwaai_testing kwaai_doctest_main kwaai_warnings)
     add_test(NAME ${name} COMMAND kwaai_${name}_test)
   endif()

@@ -16,7 +16,7 @@ check_preset() {
 step_gcc() { KWAAI_SIM_SEEDS=100 check_preset gcc -LE lint; } # make test runs a thousand
 
 step_asan() {
-  export KWAAI_SIM_SEEDS=100
+  export KWAAI_SIM_SEEDS=20
   export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
   check_preset asan -LE lint
 }

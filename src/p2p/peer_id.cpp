@@ -66,7 +66,7 @@ Result<PeerId> PeerId::from_bytes(Bytes bytes) {
 }
 
 Result<PeerId> PeerId::parse(std::string_view text) {
-    const auto failed = [&](Error error) -> Result<PeerId> {
+    const auto failed = [&](const Error& error) -> Result<PeerId> {
         std::string context =
             "\"" + std::string(text.substr(0, kPeerIdTextMax)) + "\" is no peer id: ";
         return fail(Errc::malformed, std::move(context += error.context));

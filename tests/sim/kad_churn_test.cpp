@@ -76,7 +76,10 @@ void check(std::uint64_t seeds, Plan plan) {
 }
 
 TEST_CASE("a hundred nodes that come and go, a fifth of them dead, find who is nearest") {
-    check(kad_seed_count(1000, 1), {.nodes = 100, .lookups = 200, .time = 20min});
+    // Builds that are slow ask for few seeds, and get a smaller network.
+    const std::uint64_t seeds = kad_seed_count(1000, 0);
+    if (seeds == 0) return check(1, {.nodes = 40, .lookups = 60, .time = 5min});
+    check(seeds, {.nodes = 100, .lookups = 200, .time = 20min});
 }
 
 TEST_CASE("a thousand nodes that come and go, a fifth of them dead, find who is nearest") {
