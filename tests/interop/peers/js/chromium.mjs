@@ -26,11 +26,20 @@ if (flags['tls-certificate']) kBrowserFlags.push(believed())
 const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'kwaai-chromium-'))
 let browser
 
+// The browser's helpers outlive it for a moment, and write into the profile meanwhile.
+function leave (status, tries) {
+  try {
+    fs.rmSync(profile, { recursive: true, force: true })
+  } catch (error) {
+    if (tries === 0) throw error
+    setTimeout(leave, 100, status, tries - 1)
+    return
+  }
+  process.exit(status)
+}
+
 function finish (status) {
-  browser.once('exit', () => {
-    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 30, retryDelay: 100 })
-    process.exit(status)
-  })
+  browser.once('exit', () => leave(status, 30))
   browser.kill('SIGKILL')
 }
 
