@@ -219,7 +219,8 @@ Action add_serve(CLI::App& verb) {
                     "Where other nodes reach the blocks: /ip4/ADDRESS/tcp/PORT; 0.0.0.0 is every "
                     "network, port 0 lets the system choose (default: 127.0.0.1, and every network "
                     "with --relay); with /ws behind "
-                    "it, the node tells that it takes WebSockets there, too. Repeatable")
+                    "it, the node tells that it takes WebSockets there, too; "
+                    "/ip4/ADDRESS/udp/PORT/quic-v1 for QUIC. Repeatable")
         ->allow_extra_args(false);
     verb.add_option("--identity",
                     flags->identity,

@@ -137,6 +137,16 @@ std::vector<std::byte> CertificateKey::public_key_info() const {
     return der;
 }
 
+SecretBytes CertificateKey::private_key() const {
+    EVP_PKEY* const key = state_->pkey.get();
+    const int size = i2d_PrivateKey(key, nullptr);
+    KWAAI_CHECK(size > 0, "OpenSSL writes its own key");
+    SecretBytes der(static_cast<std::size_t>(size));
+    unsigned char* to = out(der);
+    KWAAI_CHECK(i2d_PrivateKey(key, &to) == size, "OpenSSL writes its own key");
+    return der;
+}
+
 std::vector<std::byte> CertificateKey::certify(const CertificateOptions& options) const {
     const detail::ErrorQueueGuard guard;
     const X509Owner certificate(X509_new());

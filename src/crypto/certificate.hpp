@@ -7,6 +7,7 @@
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "crypto/secret.hpp"
 
 namespace kwaai::crypto {
 
@@ -32,6 +33,9 @@ public:
 
     /// SubjectPublicKeyInfo in DER.
     [[nodiscard]] std::vector<std::byte> public_key_info() const;
+
+    /// The private key in DER (SEC1), for a TLS library other than this room's.
+    [[nodiscard]] SecretBytes private_key() const;
 
     /// A certificate of this key in DER, with a random serial number, the same as the subject's
     /// attribute serialNumber. Each extension's OID is one.

@@ -97,6 +97,10 @@ Task<Result<std::unique_ptr<Stream>>> TcpNetwork::connect_from(Address local, Ad
     return connect_tcp_from(loop_, std::move(local), std::move(address));
 }
 
+Result<std::unique_ptr<UdpSocket>> TcpNetwork::open_udp(const Address& address) {
+    return io::open_udp(loop_, address);
+}
+
 Result<std::unique_ptr<Listener>> TcpNetwork::listen(const Address& address) {
     return listen_tcp(loop_, address);
 }

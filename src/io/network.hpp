@@ -8,6 +8,7 @@
 #include "io/address.hpp"
 #include "io/stream.hpp"
 #include "io/task.hpp"
+#include "io/udp.hpp"
 
 namespace kwaai::io {
 
@@ -33,6 +34,9 @@ public:
 
     /// As listen_tcp.
     [[nodiscard]] virtual Result<std::unique_ptr<Listener>> listen(const Address& address) = 0;
+
+    /// As open_udp.
+    [[nodiscard]] virtual Result<std::unique_ptr<UdpSocket>> open_udp(const Address& address) = 0;
 
     /// The IP addresses of a name, at most 16. `Errc::not_found` where it has none of that family,
     /// `unavailable` where nobody could be asked.

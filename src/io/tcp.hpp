@@ -25,7 +25,7 @@ Task<Result<std::unique_ptr<Stream>>> connect_tcp(Loop& loop, Address address);
 /// As Network::connect_from.
 Task<Result<std::unique_ptr<Stream>>> connect_tcp_from(Loop& loop, Address local, Address address);
 
-/// The machine's TCP and its resolver. `loop` outlives it.
+/// The machine's TCP, UDP and resolver. `loop` outlives it.
 class TcpNetwork final : public Network {
 public:
     explicit TcpNetwork(Loop& loop);
@@ -34,6 +34,7 @@ public:
     Task<Result<std::unique_ptr<Stream>>> connect(Address address) override;
     Task<Result<std::unique_ptr<Stream>>> connect_from(Address local, Address address) override;
     [[nodiscard]] Result<std::unique_ptr<Listener>> listen(const Address& address) override;
+    [[nodiscard]] Result<std::unique_ptr<UdpSocket>> open_udp(const Address& address) override;
     /// Cancellation unwinds it at once, although the system's look-up goes on. At most 64 look-ups
     /// are under way, one after the other; `Errc::unavailable` beyond.
     Task<Result<std::vector<std::string>>> resolve(std::string name, IpFamily family) override;

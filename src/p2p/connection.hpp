@@ -4,14 +4,12 @@
 #include <optional>
 #include <string>
 
-#include "io/clock.hpp"
 #include "io/event.hpp"
 #include "p2p/bounds/resource_manager.hpp"
 #include "p2p/bounds/source_limiter.hpp"
 #include "p2p/circuit.hpp"
-#include "p2p/limits.hpp"
 #include "p2p/multiaddr.hpp"
-#include "p2p/muxer/yamux_session.hpp"
+#include "p2p/muxer/muxed_session.hpp"
 #include "p2p/peer_id.hpp"
 #include "p2p/protocol/identify_wire.hpp"
 
@@ -29,18 +27,12 @@ struct Connection {
                Multiaddr remote_address,
                bool is_outbound,
                ConnectionPlace some_place,
-               std::unique_ptr<io::Stream> transport,
-               const Limits& limits,
-               io::Clock& clock)
+               std::unique_ptr<MuxedSession> some_session)
         : remote(std::move(peer)),
           address(std::move(remote_address)),
           is_inbound(!is_outbound),
           place(std::move(some_place)),
-          session(std::move(transport),
-                  is_outbound ? YamuxRole::dialer : YamuxRole::listener,
-                  limits,
-                  clock,
-                  place.scope.get()) {}
+          session(std::move(some_session)) {}
 
     PeerId remote;
     Multiaddr address;  // where it leads, with /p2p
@@ -48,7 +40,7 @@ struct Connection {
     bool is_beside_listener = false;  // dialled from a port that the host listens on
     ConnectionPlace place;
     std::optional<CircuitLimit> limit;  // where a relay sets one
-    YamuxSession session;
+    std::unique_ptr<MuxedSession> session;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed
     bool is_record_signed = false;            // identity's addresses are from a signed record

@@ -27,7 +27,8 @@ Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions
       resources(options.limits),
       manager(std::make_shared<ConnectionManager>(options.limits)),
       sources(options.limits, options.trusted_networks),
-      ip6(options.limits) {
+      ip6(options.limits),
+      udp(options.limits) {
     if (!options.random) options.random = crypto::fill_random;
 }
 
@@ -47,12 +48,14 @@ const crypto::PrivateKey& Host::identity() const {
 }
 
 Result<> Host::listen(const Multiaddr& address) {
-    const auto target = address.tcp_target();
+    const auto target = address.target();
     if (!target || (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6))
-        return fail(
-            Errc::unsupported,
-            "cannot listen on " + address.to_text() +
-                ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, and maybe /ws or /tls/ws");
+        return fail(Errc::unsupported,
+                    "cannot listen on " + address.to_text() +
+                        ": give /ip4/ADDRESS/tcp/PORT or /ip6/ADDRESS/tcp/PORT, and maybe /ws or "
+                        "/tls/ws, or /ip4/ADDRESS/udp/PORT/quic-v1");
+    if (target->transport == Transport::quic)
+        return state_->listen_quic({.host = target->host, .port = target->port});
     if (target->transport == Transport::secure_websocket && state_->options.web_server == nullptr)
         return fail(
             Errc::unsupported,
@@ -119,7 +122,7 @@ namespace {
 io::Task<void> close_connections(Host::State& state) {
     for (const auto& [peer, connections] : state.connections)
         for (const auto& connection : connections)
-            connection->session.close();
+            connection->session->close();
     while (!state.connections.empty())
         co_await state.connection_ended.wait();
 }
@@ -128,6 +131,7 @@ io::Task<void> run_beside(io::TaskGroup& group, Host::State& state) {
     state.group = &group;
     for (Host::State::Listening& listening : state.listening)
         state.start_accepting(listening);
+    state.start_receiving();
     group.spawn(&Host::State::push_identity, std::ref(state));
     group.spawn(&Host::State::keep_trimmed, std::ref(state));
     while (!state.is_closing)
@@ -151,6 +155,7 @@ public:
         state_.is_closing = true;
         for (const Host::State::Listening& listening : state_.listening)
             listening.listener->close();
+        state_.close_quic();
         state_.dial_ended.notify_all();
     }
 
@@ -169,6 +174,7 @@ void Host::close() {
     state_->is_closing = true;
     for (const State::Listening& listening : state_->listening)
         listening.listener->close();
+    state_->refuse_quic();
     state_->closing.notify_all();
 }
 
@@ -193,10 +199,10 @@ Result<PeerId> check_dialled(const Host::State& state, const Multiaddr& address)
     if (address.is_relayed() && state.dial_circuit == nullptr)
         return fail(Errc::invalid_argument,
                     "cannot dial " + address.to_text() + ": this node uses no relays");
-    if (!address.is_relayed() && !address.tcp_target())
-        return fail(
-            Errc::invalid_argument,
-            "cannot dial " + address.to_text() + ": only TCP and WebSocket addresses are spoken");
+    if (!address.is_relayed() && !address.target())
+        return fail(Errc::invalid_argument,
+                    "cannot dial " + address.to_text() +
+                        ": only TCP, WebSocket and QUIC addresses are spoken");
     return *peer;
 }
 
@@ -277,7 +283,7 @@ io::Task<Result<std::chrono::nanoseconds>> Host::ping(PeerId peer) {
 io::Task<Result<PeerInfo>> Host::identify(PeerId peer) {
     KWAAI_CO_TRY(const std::shared_ptr<Connection> connection,
                  co_await state_->connection_to(peer));
-    while (!connection->is_identify_over && !connection->session.is_closed())
+    while (!connection->is_identify_over && !connection->session->is_closed())
         co_await connection->identified.wait();
     if (!connection->identity)
         co_return fail(Errc::unavailable,
@@ -301,7 +307,7 @@ void Host::disconnect(const PeerId& peer) {
     const auto found = state_->connections.find(peer);
     if (found == state_->connections.end()) return;
     for (const auto& connection : found->second)
-        connection->session.close();
+        connection->session->close();
 }
 
 bool Host::is_connected(const PeerId& peer) const {
@@ -320,7 +326,7 @@ std::vector<PeerInfo> Host::peers() const {
 std::optional<std::chrono::nanoseconds> Host::round_trip_time(const PeerId& peer) const {
     const auto connection = state_->best_connection(peer);
     if (connection == nullptr) return std::nullopt;
-    return connection->session.round_trip_time();
+    return connection->session->round_trip_time();
 }
 
 // The oldest that is open, since later ones are mostly duplicates of simultaneous dials; a direct
@@ -330,7 +336,7 @@ std::shared_ptr<Connection> Host::State::best_connection(const PeerId& peer) con
     if (found == connections.end()) return nullptr;
     std::shared_ptr<Connection> relayed;
     for (const auto& connection : found->second) {
-        if (connection->session.is_closed()) continue;
+        if (connection->session->is_closed()) continue;
         if (!connection->address.is_relayed()) return connection;
         if (relayed == nullptr || (relayed->limit && !connection->limit)) relayed = connection;
     }

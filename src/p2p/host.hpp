@@ -115,9 +115,10 @@ public:
     [[nodiscard]] const PeerId& id() const;
     [[nodiscard]] const crypto::PrivateKey& identity() const;
 
-    /// Listens on "/ip4/…/tcp/PORT" or "/ip6/…/tcp/PORT" (port 0: the system chooses); connections
-    /// are taken once run() runs. Every port takes plain TCP and WebSocket; with "/ws" behind it,
-    /// peers are told so; "/tls/ws" wants HostOptions::web_server. Errors of io::Network::listen;
+    /// Listens on "/ip4/…/tcp/PORT" or "/ip6/…/tcp/PORT" (port 0: the system chooses), or for QUIC
+    /// on "/ip4/…/udp/PORT/quic-v1"; connections are taken once run() runs. Every TCP port takes
+    /// plain TCP and WebSocket; with "/ws" behind it, peers are told so; "/tls/ws" wants
+    /// HostOptions::web_server. Errors of io::Network::listen and open_udp;
     /// `Errc::unsupported` for other addresses.
     [[nodiscard]] Result<> listen(const Multiaddr& address);
     /// Where it can be dialled, with /p2p/ID; 0.0.0.0 and :: are given as they are. Of a port that

@@ -39,7 +39,7 @@ bool Host::is_connected_beside_listener(const PeerId& peer) const {
     const auto found = state_->connections.find(peer);
     if (found == state_->connections.end()) return false;
     return std::ranges::any_of(found->second, [](const auto& connection) {
-        return connection->is_beside_listener && !connection->session.is_closed();
+        return connection->is_beside_listener && !connection->session->is_closed();
     });
 }
 

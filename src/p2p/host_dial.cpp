@@ -74,29 +74,32 @@ private:
     Host::State::Race& race_;
 };
 
-// What a dial says about IPv6: one that was called off after the time that another address got
-// over it has not worked.
-class Ip6Dial {
+// What a dial says about IPv6 and UDP: one that was called off after the time that another address
+// got over it has not worked.
+class WatchedDial {
 public:
-    Ip6Dial(Host::State& state, const Multiaddr& address)
-        : state_(state), is_told_(is_public_ip6(address)), began_(state.clock.now()) {}
+    WatchedDial(Host::State& state, const Multiaddr& address)
+        : state_(state), began_(state.clock.now()) {
+        if (is_public_ip6(address)) told_.push_back(&state.ip6);
+        if (is_public_udp(address)) told_.push_back(&state.udp);
+    }
 
-    Ip6Dial(const Ip6Dial&) = delete;
-    Ip6Dial& operator=(const Ip6Dial&) = delete;
+    WatchedDial(const WatchedDial&) = delete;
+    WatchedDial& operator=(const WatchedDial&) = delete;
 
-    ~Ip6Dial() {
+    ~WatchedDial() {
         const io::Duration took = state_.clock.now() - began_;
-        if (is_told_ && took >= state_.options.limits.dial_gap_public) state_.ip6.dialled(false);
+        if (took >= state_.options.limits.dial_gap_public) end(false);
     }
 
     void end(bool has_worked) {
-        if (is_told_) state_.ip6.dialled(has_worked);
-        is_told_ = false;
+        for (BlackHoleDetector* const detector : std::exchange(told_, {}))
+            detector->dialled(has_worked);
     }
 
 private:
     Host::State& state_;
-    bool is_told_;
+    std::vector<BlackHoleDetector*> told_;
     io::TimePoint began_;
 };
 
@@ -139,9 +142,10 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
                            seconds_text(found.back_off) + " after: " + found.last_failure);
     std::vector<RankedAddress> ranked = rank(peer, std::move(found.ready));
     if (ranked.empty())
-        co_return fail(Errc::unavailable,
-                       "peer " + peer.to_text() +
-                           " has only addresses that are blocked, or IPv6 where it does not work");
+        co_return fail(
+            Errc::unavailable,
+            "peer " + peer.to_text() +
+                " has only addresses that are blocked, or of a kind that does not work here");
     auto connection = co_await dial_ready(std::move(peer), std::move(ranked));
     co_return connection;
 }
@@ -149,12 +153,13 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
 // Those that may be dialled, in their order.
 std::vector<RankedAddress> Host::State::rank(const PeerId& peer, std::vector<Multiaddr> ready) {
     std::erase_if(ready, [&](const Multiaddr& address) {
-        const auto target = address.tcp_target();
+        const auto target = address.target();
         const bool is_ip = target && !ip_bytes(target->host).empty();
         if (options.gater != nullptr &&
             !options.gater->may_dial(peer, is_ip ? std::string_view(target->host) : ""))
             return true;
-        return is_public_ip6(address) && !ip6.may_dial();
+        return (is_public_ip6(address) && !ip6.may_dial()) ||
+               (is_public_udp(address) && !udp.may_dial());
     });
     return rank_addresses(std::move(ready), options.limits);
 }
@@ -206,10 +211,10 @@ io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race)
     while (dials >= options.limits.dials_max)
         co_await dial_freed.wait();
     const DialPlace place(*this);
-    Ip6Dial over_ip6(*this, address);
+    WatchedDial watched(*this, address);
     const DialOptions plainly;
     auto connection = co_await dial_address(peer, address, plainly);
-    if (connection || !is_ours(connection.error())) over_ip6.end(connection.has_value());
+    if (connection || !is_ours(connection.error())) watched.end(connection.has_value());
     if (connection) {
         book.succeeded(peer, address);
         if (race.winner == nullptr) race.winner = std::move(*connection);
@@ -227,8 +232,9 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_address(PeerId p
         auto over_peer = co_await dial_over_peer(std::move(peer), std::move(address));
         co_return over_peer;
     }
-    const std::optional<TcpTarget> target = address.tcp_target();
-    if (!target) co_return fail(Errc::unsupported, "only TCP and WebSocket addresses are spoken");
+    const std::optional<DialTarget> target = address.target();
+    if (!target)
+        co_return fail(Errc::unsupported, "only TCP, WebSocket and QUIC addresses are spoken");
     std::vector<std::string> ips{target->host};
     if (target->kind != AddrCode::ip4 && target->kind != AddrCode::ip6) {
         auto resolving = network.resolve(target->host, family_of(target->kind));
@@ -251,9 +257,14 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
                                                                    Multiaddr address,
                                                                    std::string ip,
                                                                    DialOptions how) {
-    const TcpTarget target = address.tcp_target().value();
+    const DialTarget target = address.target().value();
     if (options.gater != nullptr && !options.gater->may_dial(peer, ip))
         co_return fail(Errc::unavailable, ip + " is blocked by this node's rules");
+    if (target.transport == Transport::quic) {
+        io::Address place{.host = std::move(ip), .port = target.port};
+        auto connection = co_await dial_quic(peer, address, std::move(place), how);
+        co_return connection;
+    }
     ConnectionPlace place;
     KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, true));
     const io::Address socket{.host = std::move(ip), .port = target.port};
@@ -276,7 +287,7 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_ip(PeerId peer,
 
 io::Task<Result<SecureChannel>> Host::State::connect_channel(io::Address socket,
                                                              PeerId peer,
-                                                             TcpTarget target,
+                                                             DialTarget target,
                                                              std::vector<Security> securities,
                                                              DialOptions how) {
     auto connecting = connect_socket(std::move(socket), how);
@@ -322,7 +333,7 @@ io::Task<Result<std::unique_ptr<io::Stream>>> Host::State::connect_socket(io::Ad
 
 io::Task<Result<SecureChannel>> Host::State::upgrade_outbound(std::unique_ptr<io::Stream> raw,
                                                               PeerId peer,
-                                                              TcpTarget target,
+                                                              DialTarget target,
                                                               std::vector<Security> securities) {
     std::string host = target.host;
     if (target.transport == Transport::secure_websocket) {

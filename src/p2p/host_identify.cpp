@@ -47,6 +47,8 @@ std::vector<Multiaddr> Host::State::listen_addresses() const {
         for (Multiaddr& address : secure_addresses(entry.socket, *options.web_server))
             all.push_back(std::move(address));
     }
+    for (const QuicPort& entry : quic_ports)
+        if (entry.is_listening) all.push_back(Multiaddr::of(entry.socket, Transport::quic).value());
     return all;
 }
 

@@ -4,6 +4,7 @@
 
 #include "io/timeout.hpp"
 #include "p2p/host_state.hpp"
+#include "p2p/muxer/yamux_session.hpp"
 #include "p2p/protocol/multistream.hpp"
 
 namespace kwaai::p2p {
@@ -106,18 +107,38 @@ Result<std::shared_ptr<Connection>> Host::State::start_connection(
     bool is_outbound,
     ConnectionPlace place,
     std::optional<CircuitLimit> limit) {
+    auto session =
+        std::make_unique<YamuxSession>(std::move(channel.stream),
+                                       is_outbound ? YamuxRole::dialer : YamuxRole::listener,
+                                       options.limits,
+                                       clock,
+                                       place.scope.get());
+    return start_session(std::move(channel.remote),
+                         std::move(session),
+                         std::move(address),
+                         is_outbound,
+                         std::move(place),
+                         limit);
+}
+
+Result<std::shared_ptr<Connection>> Host::State::start_session(
+    PeerId remote,
+    std::unique_ptr<MuxedSession> session,
+    Multiaddr address,
+    bool is_outbound,
+    ConnectionPlace place,
+    std::optional<CircuitLimit> limit) {
     const Direction direction = is_outbound ? Direction::outbound : Direction::inbound;
-    if (!may_keep(channel.remote, direction, address))
-        return fail(Errc::unavailable,
-                    "peer " + channel.remote.to_text() + " is blocked by this node's rules");
-    KWAAI_CHECKED(place.scope->set_peer(channel.remote));
-    auto connection = std::make_shared<Connection>(std::move(channel.remote),
-                                                   std::move(address),
-                                                   is_outbound,
-                                                   std::move(place),
-                                                   std::move(channel.stream),
-                                                   options.limits,
-                                                   clock);
+    Result<> admitted = place.scope->set_peer(remote);
+    if (!may_keep(remote, direction, address))
+        admitted = fail(Errc::unavailable,
+                        "peer " + remote.to_text() + " is blocked by this node's rules");
+    if (!admitted) {
+        session.reset();  // before the account that it has
+        return forward_error(admitted);
+    }
+    auto connection = std::make_shared<Connection>(
+        std::move(remote), std::move(address), is_outbound, std::move(place), std::move(session));
     connection->limit = limit;
     connections[connection->remote].push_back(connection);
     manager->opened(connection.get(), connection->remote, clock.now());
@@ -139,7 +160,7 @@ void Host::State::close_surplus() {
             if (keys.contains(connection.get())) closed.push_back(connection);
     for (const auto& connection : closed) {
         manager->closed(connection.get());
-        connection->session.close();
+        connection->session->close();
     }
 }
 
@@ -173,7 +194,7 @@ io::Task<void> Host::State::attend_to(io::TaskGroup& connection_group,
     connection_group.spawn(&State::ask_identity, std::ref(state), connection);
     connection_group.spawn(
         &State::accept_streams, std::ref(state), std::ref(connection_group), connection);
-    const Result<> ended = co_await connection->session.run();
+    const Result<> ended = co_await connection->session->run();
     static_cast<void>(ended);  // its streams have said so
     connection_group.cancel();
 }
@@ -181,7 +202,7 @@ io::Task<void> Host::State::attend_to(io::TaskGroup& connection_group,
 io::Task<void> Host::State::accept_streams(io::TaskGroup& connection_group,
                                            std::shared_ptr<Connection> connection) {
     while (true) {
-        auto muxed = co_await connection->session.accept();
+        auto muxed = co_await connection->session->accept();
         if (!muxed) co_return;
         auto use = admit_stream(*connection, Direction::inbound);
         if (!use) {
@@ -217,7 +238,7 @@ Result<std::shared_ptr<Host::State::StreamUse>> Host::State::admit_stream(
 io::Task<Result<StreamParts>> Host::State::open_on(std::shared_ptr<Connection> connection,
                                                    std::string protocol) {
     KWAAI_CO_TRY(std::shared_ptr<StreamUse> use, admit_stream(*connection, Direction::outbound));
-    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session.open());
+    KWAAI_CO_TRY(std::unique_ptr<MuxedStream> muxed, co_await connection->session->open());
     co_return StreamParts{.connection = std::move(connection),
                           .muxed = std::move(muxed),
                           .protocol = std::move(protocol),

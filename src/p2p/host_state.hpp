@@ -22,6 +22,11 @@
 
 namespace kwaai::p2p {
 
+class QuicEndpoint;
+class QuicIdentity;
+class QuicSession;
+struct QuicArrival;
+
 inline constexpr const char* kYamuxProtocol = "/yamux/1.0.0";
 
 struct Host::State {
@@ -30,6 +35,14 @@ struct Host::State {
         io::Address socket;  // with the port that the system chose
         bool is_websocket_told = false;
         bool is_accepting = false;
+    };
+
+    /// A UDP socket: one that listens, or one that is dialled from.
+    struct QuicPort {
+        std::shared_ptr<QuicEndpoint> endpoint;
+        io::Address socket;  // with the port that the system chose
+        bool is_listening = false;
+        bool is_receiving = false;
     };
 
     /// A connection ready for streams, and what it began with.
@@ -88,13 +101,13 @@ struct Host::State {
     [[nodiscard]] std::optional<io::Address> listening_beside(const io::Address& socket) const;
     io::Task<Result<SecureChannel>> connect_channel(io::Address socket,
                                                     PeerId peer,
-                                                    TcpTarget target,
+                                                    DialTarget target,
                                                     std::vector<Security> securities,
                                                     DialOptions how);
     io::Task<Result<>> agree_on_muxer(SecureChannel& channel, bool is_outbound);
     io::Task<Result<SecureChannel>> upgrade_outbound(std::unique_ptr<io::Stream> raw,
                                                      PeerId peer,
-                                                     TcpTarget target,
+                                                     DialTarget target,
                                                      std::vector<Security> securities);
     io::Task<Result<SecureChannel>> secure_dialled(std::unique_ptr<io::Stream> raw,
                                                    PeerId peer,
@@ -127,6 +140,13 @@ struct Host::State {
         bool is_outbound,
         ConnectionPlace place,
         std::optional<CircuitLimit> limit = {});
+    [[nodiscard]] Result<std::shared_ptr<Connection>> start_session(
+        PeerId remote,
+        std::unique_ptr<MuxedSession> session,
+        Multiaddr address,
+        bool is_outbound,
+        ConnectionPlace place,
+        std::optional<CircuitLimit> limit = {});
     void close_surplus();
     io::Task<void> keep_trimmed();
     io::Task<void> run_connection(std::shared_ptr<Connection> connection);
@@ -145,6 +165,26 @@ struct Host::State {
     io::Task<Result<StreamParts>> open_on(std::shared_ptr<Connection> connection,
                                           std::string protocol);
     [[nodiscard]] bool speaks(std::string_view protocol) const;
+
+    // host_quic.cpp
+    [[nodiscard]] Result<> listen_quic(const io::Address& address);
+    [[nodiscard]] Result<std::shared_ptr<QuicEndpoint>> open_quic(const io::Address& address,
+                                                                  bool is_listening);
+    /// The port that a peer there is dialled from: one that listens, where there is one.
+    [[nodiscard]] Result<std::shared_ptr<QuicEndpoint>> quic_port_for(const io::Endpoint& remote);
+    void start_receiving();
+    void refuse_quic();
+    void close_quic();
+    void admit_quic(QuicEndpoint& endpoint, const QuicArrival& arrival);
+    io::Task<void> take_quic(std::unique_ptr<QuicSession> session,
+                             io::Endpoint from,
+                             ConnectionPlace place,
+                             SourceLease pending);
+    io::Task<Result<std::shared_ptr<Connection>>> dial_quic(PeerId peer,
+                                                            Multiaddr address,
+                                                            io::Address socket,
+                                                            DialOptions how);
+    io::Task<void> open_way(std::shared_ptr<QuicEndpoint> endpoint, io::Endpoint remote);
 
     // host_identify.cpp
     void add_own_protocols(Host& host);
@@ -174,6 +214,8 @@ struct Host::State {
     PeerBook book;
     std::map<std::string, StreamHandler, std::less<>> handlers;
     std::vector<Listening> listening;
+    std::vector<QuicPort> quic_ports;
+    std::shared_ptr<const QuicIdentity> quic_identity;  // made with the first port
     AddressChooser choose_told;
     CircuitDialer dial_circuit;
     std::vector<std::weak_ptr<ConnectionObserver>> observers;
@@ -190,6 +232,7 @@ struct Host::State {
     std::shared_ptr<ConnectionManager> manager;  // leases of streams outlive the host
     SourceLimiter sources;
     BlackHoleDetector ip6;
+    BlackHoleDetector udp;
     std::size_t dials = 0;  // addresses being tried
     io::Event dial_freed;
     io::Event identity_moved;

@@ -72,6 +72,18 @@ struct Limits {
     std::chrono::milliseconds write_stall_max{
         30000};  // nothing could be written: the connection is dead
 
+    // QUIC
+    std::size_t quic_streams_max = 256;              // of the peer, at a time
+    std::uint64_t quic_window_initial = 512 << 10;   // of one stream
+    std::uint64_t quic_window_max = 3 << 20;         // as it grows
+    std::uint64_t quic_window_total = 8 << 20;       // of all streams of a connection
+    std::size_t quic_unacknowledged_max = 16 << 20;  // that we sent or copied, of a connection
+    std::chrono::milliseconds quic_idle_timeout{30000};
+    std::chrono::milliseconds quic_keep_alive{15000};
+    std::size_t quic_unproven_max = 16;        // handshakes under way, before senders must prove
+                                               // that they get what is sent to their address
+    std::size_t quic_answers_per_second = 64;  // to packets that belong to no connection
+
     // Memory that peers can make us hold: what arrived and was not read, and, as measured, what an
     // idle connection and an idle stream take
     std::size_t memory_max = 384 << 20;

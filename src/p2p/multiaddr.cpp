@@ -158,13 +158,18 @@ Result<Multiaddr> Multiaddr::of(const io::Address& address,
     }
     const std::array<std::byte, 2> port = {static_cast<std::byte>(address.port >> 8),
                                            static_cast<std::byte>(address.port & 0xff)};
-    append_part(bytes, *detail::find_protocol("tcp"), port);
-    if (transport == Transport::secure_websocket) {
-        append_part(bytes, *detail::find_protocol("tls"), {});
-        if (!server_name.empty())
-            append_part(bytes, *detail::find_protocol("sni"), as_bytes(server_name));
+    const bool is_quic = transport == Transport::quic;
+    append_part(bytes, *detail::find_protocol(is_quic ? "udp" : "tcp"), port);
+    switch (transport) {
+        case Transport::tcp: break;
+        case Transport::quic: append_part(bytes, *detail::find_protocol("quic-v1"), {}); break;
+        case Transport::secure_websocket:
+            append_part(bytes, *detail::find_protocol("tls"), {});
+            if (!server_name.empty())
+                append_part(bytes, *detail::find_protocol("sni"), as_bytes(server_name));
+            [[fallthrough]];
+        case Transport::websocket: append_part(bytes, *detail::find_protocol("ws"), {}); break;
     }
-    if (transport != Transport::tcp) append_part(bytes, *detail::find_protocol("ws"), {});
     return Multiaddr(std::move(bytes));
 }
 
@@ -217,14 +222,18 @@ Multiaddr Multiaddr::with_peer(const PeerId& peer) const {
 
 namespace {
 
-/// Takes the parts behind /tcp off that say what is spoken first.
-TcpTarget take_transport(std::vector<AddrPart>& parts) {
+/// Takes the parts behind /tcp or /udp off that say what a connection begins with.
+DialTarget take_transport(std::vector<AddrPart>& parts) {
     const auto take = [&parts](AddrCode code) {
         if (parts.empty() || parts.back().code != code) return false;
         parts.pop_back();
         return true;
     };
-    TcpTarget target{.kind = {}, .host = {}};
+    DialTarget target{.kind = {}, .host = {}};
+    if (take(AddrCode::quic_v1)) {
+        target.transport = Transport::quic;
+        return target;
+    }
     if (take(AddrCode::wss)) {
         target.transport = Transport::secure_websocket;
         return target;
@@ -241,13 +250,20 @@ TcpTarget take_transport(std::vector<AddrPart>& parts) {
 
 }  // namespace
 
-std::optional<TcpTarget> Multiaddr::tcp_target() const {
+std::optional<DialTarget> Multiaddr::tcp_target() const {
+    std::optional<DialTarget> found = target();
+    if (found && found->transport == Transport::quic) found.reset();
+    return found;
+}
+
+std::optional<DialTarget> Multiaddr::target() const {
     std::vector<AddrPart> all = parts();
     if (!all.empty() && all.back().code == AddrCode::p2p) all.pop_back();
-    TcpTarget target = take_transport(all);
+    DialTarget target = take_transport(all);
     const bool is_secure = target.transport == Transport::secure_websocket;
     if (!is_secure && !target.server_name.empty()) return std::nullopt;
-    if (all.size() != 2 || all[1].code != AddrCode::tcp) return std::nullopt;
+    const AddrCode below = target.transport == Transport::quic ? AddrCode::udp : AddrCode::tcp;
+    if (all.size() != 2 || all[1].code != below) return std::nullopt;
     switch (all[0].code) {
         case AddrCode::ip4:
         case AddrCode::ip6:

@@ -51,15 +51,16 @@ struct AddrPart {
     Bytes value;  // without its length prefix; a view into the address
 };
 
-/// What is spoken first on a TCP connection.
+/// What a connection begins with.
 enum class Transport : std::uint8_t {
     tcp,               // multistream-select, at once
-    websocket,         // /ws: an HTTP upgrade, and the same inside binary messages
+    websocket,         // /ws: over TCP, an HTTP upgrade, and the same inside binary messages
     secure_websocket,  // /tls/ws or /wss: TLS as on the web, and a WebSocket inside
+    quic,              // /quic-v1: over UDP, everything but the protocols of streams
 };
 
-/// Where a TCP address says to go.
-struct TcpTarget {
+/// Where an address says to go.
+struct DialTarget {
     AddrCode kind;     // ip4, ip6, dns, dns4 or dns6
     std::string host;  // an IP address or a name
     std::uint16_t port = 0;
@@ -77,8 +78,8 @@ public:
     static Result<Multiaddr> parse(std::string_view text);
     static Result<Multiaddr> from_bytes(Bytes bytes);
     /// "/ip4/…/tcp/…" or "/ip6/…/tcp/…" of a socket's address, for WebSocket with /ws, or where
-    /// that is secure /tls/ws, with `server_name` (which may be empty) /tls/sni/NAME/ws;
-    /// `invalid_argument` for a name in place of an IP address.
+    /// that is secure /tls/ws, with `server_name` (which may be empty) /tls/sni/NAME/ws, for QUIC
+    /// "/ip4/…/udp/…/quic-v1"; `invalid_argument` for a name in place of an IP address.
     static Result<Multiaddr> of(const io::Address& address,
                                 Transport transport = Transport::tcp,
                                 std::string_view server_name = {});
@@ -95,9 +96,11 @@ public:
     /// With /p2p/ID as last part, in place of one that is there.
     [[nodiscard]] Multiaddr with_peer(const PeerId& peer) const;
 
-    /// Where the address is TCP (ip4, ip6, dns, dns4, dns6 and tcp, maybe /ws, /tls/ws,
-    /// /tls/sni/NAME/ws or /wss, maybe /p2p): its target.
-    [[nodiscard]] std::optional<TcpTarget> tcp_target() const;
+    /// Where the address can be dialled without a relay (ip4, ip6, dns, dns4, dns6, then tcp, maybe
+    /// /ws, /tls/ws, /tls/sni/NAME/ws or /wss, or udp with /quic-v1; maybe /p2p): its target.
+    [[nodiscard]] std::optional<DialTarget> target() const;
+    /// Where that is over TCP.
+    [[nodiscard]] std::optional<DialTarget> tcp_target() const;
     /// Whether it leads over another peer: has a /p2p-circuit part.
     [[nodiscard]] bool is_relayed() const;
     /// With /p2p-circuit as last part: by way of the peer that this address ends with.

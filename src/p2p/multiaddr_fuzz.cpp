@@ -20,7 +20,7 @@ void check(const Multiaddr& address) {
     } else if (address.without_peer() != address) {
         std::abort();
     }
-    (void)address.tcp_target();
+    (void)address.target();
     if (address.is_loopback() && address.is_unspecified()) std::abort();
 }
 

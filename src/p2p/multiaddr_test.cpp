@@ -313,12 +313,18 @@ TEST_CASE("WebSocket addresses say where to go, too") {
         CHECK(target->port == 80);
         CHECK(target->transport == Transport::websocket);
     }
+    const Multiaddr quic = parsed(with_peer("/ip6/::1/udp/80/quic-v1"));
+    CHECK(quic.target()->transport == Transport::quic);
+    CHECK(quic.target()->port == 80);
+    CHECK_FALSE(quic.tcp_target());
+    CHECK_FALSE(parsed("/ip6/::1/tcp/80/quic-v1").target());
+    CHECK_FALSE(parsed("/ip6/::1/udp/80").target());
     CHECK(parsed("/ip6/::1/tcp/80").tcp_target()->transport == Transport::tcp);
 }
 
 TEST_CASE("addresses of secure WebSockets say whose certificate is expected") {
     const auto target_of = [](const std::string& text) {
-        const TcpTarget target = parsed(text).tcp_target().value();
+        const DialTarget target = parsed(text).tcp_target().value();
         CHECK(target.transport == Transport::secure_websocket);
         CHECK(target.port == 443);
         return target.host + " " + target.server_name;
@@ -336,6 +342,7 @@ TEST_CASE("addresses of secure WebSockets say whose certificate is expected") {
 
 TEST_CASE("an address of a socket becomes a multiaddr") {
     CHECK(Multiaddr::of({"::1", 80}, Transport::websocket)->to_text() == "/ip6/::1/tcp/80/ws");
+    CHECK(Multiaddr::of({"::1", 80}, Transport::quic)->to_text() == "/ip6/::1/udp/80/quic-v1");
     CHECK(Multiaddr::of({"127.0.0.1", 80})->to_text() == "/ip4/127.0.0.1/tcp/80");
     CHECK(Multiaddr::of({"::1", 4001})->to_text() == "/ip6/::1/tcp/4001");
     CHECK(Multiaddr::of({"localhost", 80}).error().code == Errc::invalid_argument);

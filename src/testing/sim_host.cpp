@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "io/timeout.hpp"
+#include "testing/sim_udp.hpp"
 
 namespace kwaai::testing {
 namespace {
@@ -84,17 +85,15 @@ SimDial* SimHost::dial_of(std::uint16_t port, const io::Address& remote) const {
     return nullptr;
 }
 
-std::optional<SimHost::Way> SimHost::way_to(const SimDial& dial) {
-    const io::Address& to = dial.remote;
-    if (is_loopback(to.host)) return Way{.target = index_, .port = to.port, .source = dial.local};
+std::optional<SimHost::Way> SimHost::way_to(const io::Address& local, const io::Address& to) {
+    if (is_loopback(to.host)) return Way{.target = index_, .port = to.port, .source = local};
     const auto place = world_.indices.find(to.host);
     const auto router = world_.nats.find(to.host);
     const bool is_known = place != world_.indices.end();
     const SimHost* const seen = is_known ? world_.hosts[place->second].get() : nullptr;
     if (seen != nullptr && seen->nat == nat)
-        return Way{.target = seen->index_, .port = to.port, .source = dial.local};
-    const io::Address source =
-        nat == nullptr ? dial.local : nat->send({index_, dial.local.port}, to);
+        return Way{.target = seen->index_, .port = to.port, .source = local};
+    const io::Address source = nat == nullptr ? local : nat->send({index_, local.port}, to);
     if (seen != nullptr && seen->nat == nullptr)
         return Way{.target = seen->index_, .port = to.port, .source = source};
     // Nobody is reached at an address behind another router, nor from behind at one's own router.
@@ -145,7 +144,7 @@ io::Task<Result<std::unique_ptr<io::Stream>>> SimHost::connect_from(io::Address 
 
 // One SYN and its answer; a null stream where either was lost.
 io::Task<Result<std::unique_ptr<io::Stream>>> SimHost::attempt(SimDial& dial) {
-    const std::optional<Way> way = way_to(dial);
+    const std::optional<Way> way = way_to(dial.local, dial.remote);
     if (!way) co_return nullptr;
     const HostPair pair(index_, way->target);
     const HostPair back(pair.second, pair.first);
@@ -198,6 +197,18 @@ Result<std::unique_ptr<io::Listener>> SimHost::listen(const io::Address& address
     if (listeners.contains(chosen.port))
         return fail(Errc::unavailable, doing + ": address already in use");
     return std::make_unique<SimListener>(shared_world.lock(), index_, std::move(chosen));
+}
+
+Result<std::unique_ptr<io::UdpSocket>> SimHost::open_udp(const io::Address& address) {
+    const std::string doing = "cannot open UDP on " + io::to_string(address);
+    if (address.host != ip_ && !is_loopback(address.host) && !is_any_address(address.host))
+        return fail(Errc::invalid_argument, doing + ": cannot assign requested address");
+    KWAAI_TRY(io::Endpoint chosen, io::to_endpoint(address));
+    while (chosen.port == 0 || (address.port == 0 && udp_sockets.contains(chosen.port)))
+        chosen.port = choose_port();
+    if (udp_sockets.contains(chosen.port))
+        return fail(Errc::unavailable, doing + ": address already in use");
+    return std::make_unique<SimUdp>(shared_world.lock(), index_, chosen);
 }
 
 io::Task<Result<std::vector<std::string>>> SimHost::resolve(std::string name, io::IpFamily family) {

@@ -17,6 +17,8 @@
 
 namespace kwaai::testing {
 
+class SimUdp;
+
 class SimListener final : public io::Listener {
 public:
     SimListener(std::shared_ptr<SimWorld> world, HostIndex host, io::Address address);
@@ -74,6 +76,7 @@ public:
     io::Task<Result<std::unique_ptr<io::Stream>>> connect_from(io::Address local,
                                                                io::Address address) override;
     Result<std::unique_ptr<io::Listener>> listen(const io::Address& address) override;
+    Result<std::unique_ptr<io::UdpSocket>> open_udp(const io::Address& address) override;
     io::Task<Result<std::vector<std::string>>> resolve(std::string name,
                                                        io::IpFamily family) override;
 
@@ -82,10 +85,8 @@ public:
     /// Set by the SimNetwork; what it makes shares the world.
     std::weak_ptr<SimWorld> shared_world;
     std::map<std::uint16_t, SimListener*> listeners;
+    std::map<std::uint16_t, SimUdp*> udp_sockets;
     SimNat* nat = nullptr;  // that it is behind
-
-private:
-    class Dialling;
 
     /// Where a packet to an address goes, and as whom it comes there.
     struct Way {
@@ -95,9 +96,14 @@ private:
         const SimNat* nat = nullptr;  // that it has to pass
     };
 
+    /// Nothing where nobody is there.
+    [[nodiscard]] std::optional<Way> way_to(const io::Address& local, const io::Address& to);
+
+private:
+    class Dialling;
+
     io::Task<Result<std::unique_ptr<io::Stream>>> attempt(SimDial& dial);
     std::unique_ptr<io::Stream> arrive(SimDial& dial, const Way& way, bool& is_refused);
-    [[nodiscard]] std::optional<Way> way_to(const SimDial& dial);
     [[nodiscard]] SimDial* dial_of(std::uint16_t port, const io::Address& remote) const;
     std::uint16_t choose_port();
     static io::Task<void> wait_until_met(SimDial& dial);

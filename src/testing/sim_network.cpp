@@ -4,6 +4,7 @@
 #include "testing/sim_flow.hpp"
 #include "testing/sim_host.hpp"
 #include "testing/sim_nat.hpp"
+#include "testing/sim_udp.hpp"
 
 namespace kwaai::testing {
 namespace {
@@ -111,6 +112,9 @@ void SimNetwork::crash(const std::string& ip) {
     auto& listeners = world_->hosts[host]->listeners;
     while (!listeners.empty())
         listeners.begin()->second->close();
+    auto& udp_sockets = world_->hosts[host]->udp_sockets;
+    while (!udp_sockets.empty())
+        udp_sockets.begin()->second->close();
     for (const auto& [number, flow] : world_->flows) {
         if (flow->pair().second != host) continue;
         flow->break_receiver();

@@ -20,6 +20,7 @@ struct SimLink {
     /// The share of segments that are lost; each time TCP sends one again, it and all behind it
     /// come `retransmission` later (twice as long each time).
     double loss = 0;
+    double duplication = 0;  // the share of UDP packets that come twice
     io::Duration retransmission = std::chrono::milliseconds(200);
 };
 

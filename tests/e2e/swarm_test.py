@@ -379,6 +379,12 @@ class Identities(Swarm):
                 self.assertEqual(run("ping", address, "-c", "1").returncode, 0, address)
             self.assert_writes([node], *GREEDY, "--max-tokens", "100")
 
+    def test_a_node_over_quic_writes_the_same(self):
+        with Node(self.model, "0:5", "--listen", "/ip4/127.0.0.1/udp/0/quic-v1") as node:
+            self.assertRegex(node.address, r"^/ip4/127\.0\.0\.1/udp/\d+/quic-v1/p2p/")
+            self.assertEqual(run("ping", node.address, "-c", "1").returncode, 0)
+            self.assert_writes([node], *GREEDY, "--max-tokens", "100")
+
     def test_ping_to_nobody_and_to_nonsense(self):
         (node,) = self.nodes("0:5")
         node.kill()

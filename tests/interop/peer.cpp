@@ -54,7 +54,7 @@ struct Flags {
 };
 
 void add_flags(CLI::App& app, Flags& flags) {
-    app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws", "tls/ws"}));
+    app.add_option("--listen", flags.listen)->check(CLI::IsMember({"tcp", "ws", "tls/ws", "quic"}));
     app.add_option("--ip", flags.ip, "to listen at");
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
@@ -181,10 +181,13 @@ Result<> try_gateway(p2p::Gateway& gateway) {
 }
 
 Result<> listen(p2p::Host& host, const Flags& flags) {
-    const std::string end = flags.listen == "tcp" ? "" : "/" + flags.listen;
-    KWAAI_TRY(
-        const p2p::Multiaddr address,
-        p2p::Multiaddr::parse("/ip4/" + flags.ip + "/tcp/" + std::to_string(flags.port) + end));
+    const std::string port = std::to_string(flags.port);
+    std::string end = "/tcp/" + port;
+    if (flags.listen == "quic")
+        end = "/udp/" + port + "/quic-v1";
+    else if (flags.listen != "tcp")
+        end += "/" + flags.listen;
+    KWAAI_TRY(const p2p::Multiaddr address, p2p::Multiaddr::parse("/ip4/" + flags.ip + end));
     KWAAI_CHECKED(host.listen(address));
     return {};
 }

@@ -11,7 +11,7 @@ from processes import Failed, Process
 HERE = pathlib.Path(__file__).resolve().parent
 START_S = 90  # until a node listens: Python's imports take long on a busy machine
 DIAL_S = 240  # all that a dialler tries
-BEHIND_PORT = {"tcp": "", "ws": "/ws", "tls/ws": "/tls/ws"}
+BEHIND_PORT = {"tcp": "", "ws": "/ws", "tls/ws": "/tls/ws", "quic": "/quic-v1"}
 
 
 class Unavailable(Exception):
@@ -78,7 +78,8 @@ class Peer:
         return self.certificate.flags() if transport == "tls/ws" else []
 
     def listen(self, folder, key, transport="tcp", security="noise", role="listens", more=()):
-        """A running listener and its address; `transport` is tcp, ws or tls/ws, `security` noise or tls; `more` flags."""
+        """A running listener and its address; `transport` is tcp, ws, tls/ws or quic, `security` noise or tls (QUIC has its
+        own); `more` flags."""
         addresses = pathlib.Path(folder) / f"{self.name}-{role}.addresses"
         addresses.unlink(missing_ok=True)
         flags = ["--listen", transport, "--addrfile", str(addresses), "--key", key, *self.security_flags(security)]
@@ -89,8 +90,9 @@ class Peer:
         except BaseException:
             process.stop()
             raise
-        lines = [line for line in addresses.read_text().split() if line.startswith("/ip4/127.0.0.1/tcp/")]
-        lines = [line for line in lines if re.sub(r"/ip4/[^/]+/tcp/[0-9]+(.*?)/p2p/.*", r"\1", line) == BEHIND_PORT[transport]]
+        begin = "/ip4/127.0.0.1/udp/" if transport == "quic" else "/ip4/127.0.0.1/tcp/"
+        lines = [line for line in addresses.read_text().split() if line.startswith(begin)]
+        lines = [line for line in lines if re.sub(r"/ip4/[^/]+/(tcp|udp)/[0-9]+(.*?)/p2p/.*", r"\2", line) == BEHIND_PORT[transport]]
         return process, [line for line in lines if ("/p2p-circuit/" in line) == ("--reserve" in more)][0]
 
     def listen_at(self, folder, ip, command, *more, role="listens"):
@@ -118,6 +120,7 @@ class Peer:
 
 class Kwaai(Peer):
     name = "kwaai"
+    transports = ("tcp", "ws", "tls/ws", "quic")
     has_kad = True
     can_relay = True
     can_punch = True
@@ -132,6 +135,7 @@ class Kwaai(Peer):
 
 class Go(Peer):
     name = "go"
+    transports = ("tcp", "ws", "tls/ws", "quic")
     has_autonat = True
     has_kad = True
     can_relay = True

@@ -98,10 +98,11 @@ def note_of(report):
 
 
 def run_matrix(kwaai, peers, folder, tally):
-    print(f"yamux: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
+    print(f"yamux, and QUIC: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
     usual = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
-    cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS] 
+    cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS]
     cases += [(transport, "noise", KEYS[0]) for transport in ("ws", "tls/ws")]
+    cases += [("quic", "tls", key) for key in KEYS]
     for peer in peers:
         for transport, security, key in cases:
             if transport not in peer.transports or security not in peer.securities:

@@ -1,4 +1,5 @@
-// Notices that a way to dial leads nowhere from here, e.g. IPv6 in a network that has none
+// Notices that a way to dial leads nowhere from here, e.g. IPv6 in a network that has none, or
+// UDP where it is blocked
 // (libp2p.md §1.26; go-libp2p's black hole detector).
 #pragma once
 #include <cstddef>

@@ -11,26 +11,49 @@ namespace {
 
 enum class Rank : std::uint8_t {
     loopback,
+    loopback_quic,
     loopback_websocket,
     private_network,
+    private_quic,
     private_websocket,
+    everywhere_quic,
     everywhere,
     everywhere_websocket,
     relayed,
 };
 
+// Nearby, where every router lets TCP through, its packets cost the least to send.
+Rank near(Rank tcp, Transport transport) {
+    switch (transport) {
+        case Transport::tcp: return tcp;
+        case Transport::quic: return static_cast<Rank>(static_cast<int>(tcp) + 1);
+        case Transport::websocket:
+        case Transport::secure_websocket: return static_cast<Rank>(static_cast<int>(tcp) + 2);
+    }
+    return tcp;
+}
+
+Rank far(Transport transport) {
+    switch (transport) {
+        case Transport::quic: return Rank::everywhere_quic;
+        case Transport::tcp: return Rank::everywhere;
+        case Transport::websocket:
+        case Transport::secure_websocket: return Rank::everywhere_websocket;
+    }
+    return Rank::everywhere;
+}
+
 Rank rank_of(const Multiaddr& address) {
     if (address.is_relayed()) return Rank::relayed;
-    const auto target = address.tcp_target();
-    const bool is_websocket = target && target->transport != Transport::tcp;
+    const auto target = address.target();
+    const Transport transport = target ? target->transport : Transport::tcp;
     switch (kad::scope_of(address)) {
-        case kad::Scope::loopback: return is_websocket ? Rank::loopback_websocket : Rank::loopback;
-        case kad::Scope::private_network:
-            return is_websocket ? Rank::private_websocket : Rank::private_network;
+        case kad::Scope::loopback: return near(Rank::loopback, transport);
+        case kad::Scope::private_network: return near(Rank::private_network, transport);
         case kad::Scope::none:
         case kad::Scope::everywhere: break;
     }
-    return is_websocket ? Rank::everywhere_websocket : Rank::everywhere;
+    return far(transport);
 }
 
 std::vector<Multiaddr> by_rank(std::vector<Multiaddr> addresses) {
@@ -51,12 +74,11 @@ bool is_ip6(const Multiaddr& address) {
 }
 
 // Brings the first address of the other family to the second place of its rank.
-void mix_families(std::vector<Multiaddr>& addresses) {
-    const auto first = std::ranges::find(addresses, Rank::everywhere, rank_of);
+void mix_families(std::vector<Multiaddr>& addresses, Rank rank) {
+    const auto first = std::ranges::find(addresses, rank, rank_of);
     if (first == addresses.end()) return;
-    const auto last = std::ranges::find_if(first, addresses.end(), [](const Multiaddr& one) {
-        return rank_of(one) != Rank::everywhere;
-    });
+    const auto last = std::ranges::find_if(
+        first, addresses.end(), [rank](const Multiaddr& one) { return rank_of(one) != rank; });
     const bool is_first_ip6 = is_ip6(*first);
     const auto other = std::find_if(
         first, last, [is_first_ip6](const Multiaddr& one) { return is_ip6(one) != is_first_ip6; });
@@ -69,9 +91,16 @@ bool is_public_ip6(const Multiaddr& address) {
     return is_ip6(address) && kad::scope_of(address) == kad::Scope::everywhere;
 }
 
+bool is_public_udp(const Multiaddr& address) {
+    const auto target = address.target();
+    return target && target->transport == Transport::quic &&
+           kad::scope_of(address) == kad::Scope::everywhere;
+}
+
 std::vector<RankedAddress> rank_addresses(std::vector<Multiaddr> addresses, const Limits& limits) {
     addresses = by_rank(std::move(addresses));
-    mix_families(addresses);
+    mix_families(addresses, Rank::everywhere_quic);
+    mix_families(addresses, Rank::everywhere);
     std::vector<RankedAddress> ranked;
     io::Duration delay{};
     io::Duration gap{};  // to the next: what the last one may need
@@ -85,7 +114,7 @@ std::vector<RankedAddress> rank_addresses(std::vector<Multiaddr> addresses, cons
             is_any_direct = true;
         }
         delay = ranked.empty() ? io::Duration{} : std::max(delay, ranked.back().delay + gap);
-        gap = rank < Rank::everywhere ? limits.dial_gap_private : limits.dial_gap_public;
+        gap = rank < Rank::everywhere_quic ? limits.dial_gap_private : limits.dial_gap_public;
         ranked.push_back({.address = std::move(address), .delay = delay});
     }
     return ranked;

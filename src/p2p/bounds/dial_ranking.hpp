@@ -16,12 +16,16 @@ struct RankedAddress {
 };
 
 /// Loopback and private addresses first, as they fail fast; then public ones, of which the second
-/// is of the other IP family where there is one (RFC 8305); WebSocket behind plain TCP; addresses
-/// over relays behind them, Limits::dial_relay_after after the first. Otherwise the order is kept.
+/// is of the other IP family where there is one (RFC 8305). Of public ones QUIC comes first, which
+/// takes a round trip less and may pass a router that TCP does not; nearby, where neither counts,
+/// TCP, which costs less CPU time; WebSocket behind both. Addresses over relays come last,
+/// Limits::dial_relay_after after the first. Otherwise the order is kept.
 [[nodiscard]] std::vector<RankedAddress> rank_addresses(std::vector<Multiaddr> addresses,
                                                         const Limits& limits);
 
 /// Whether an address is IPv6 and reaches everywhere.
 [[nodiscard]] bool is_public_ip6(const Multiaddr& address);
+/// Whether it is over UDP and reaches everywhere.
+[[nodiscard]] bool is_public_udp(const Multiaddr& address);
 
 }  // namespace kwaai::p2p

@@ -45,6 +45,22 @@ TEST_CASE("near addresses are dialled first, then public ones of both families, 
     CHECK(ranked == expected);
 }
 
+TEST_CASE("QUIC is dialled before TCP where it is far, behind it where it is near") {
+    const auto ranked = rank({"/ip4/203.0.113.1/tcp/1/ws",
+                              "/ip4/203.0.113.1/tcp/1",
+                              "/ip4/203.0.113.1/udp/1/quic-v1",
+                              "/ip4/127.0.0.1/udp/1/quic-v1",
+                              "/ip4/127.0.0.1/tcp/1"});
+    const std::vector<RankedAddress> expected{
+        {.address = parse("/ip4/127.0.0.1/tcp/1"), .delay = 0ms},
+        {.address = parse("/ip4/127.0.0.1/udp/1/quic-v1"), .delay = 30ms},
+        {.address = parse("/ip4/203.0.113.1/udp/1/quic-v1"), .delay = 60ms},
+        {.address = parse("/ip4/203.0.113.1/tcp/1"), .delay = 310ms},
+        {.address = parse("/ip4/203.0.113.1/tcp/1/ws"), .delay = 560ms},
+    };
+    CHECK(ranked == expected);
+}
+
 TEST_CASE("a relay begins half a second behind a direct address, at once where there is none") {
     const std::string circuit =
         "/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA/p2p-circuit";

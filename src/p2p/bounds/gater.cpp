@@ -82,7 +82,7 @@ bool BlockList::may_accept(std::string_view ip) const {
 bool BlockList::may_keep(const PeerId& peer,
                          Direction /*direction*/,
                          const Multiaddr& address) const {
-    const auto target = address.tcp_target();
+    const auto target = address.target();
     return may_dial_peer(peer) && (!target || may_accept(target->host));
 }
 

@@ -17,8 +17,10 @@ constexpr std::size_t kPeersOfPacketMax = 16;
 constexpr std::size_t kAddressesOfPeerMax = 16;
 
 bool is_local(const Multiaddr& address) {
-    const auto target = address.tcp_target();
-    if (!target || address.is_relayed() || target->transport != Transport::tcp) return false;
+    const auto target = address.target();
+    if (!target || address.is_relayed()) return false;
+    const Transport transport = target->transport;
+    if (transport != Transport::tcp && transport != Transport::quic) return false;
     const bool is_ip = target->kind == AddrCode::ip4 || target->kind == AddrCode::ip6;
     return is_ip && kad::scope_of(address) >= kad::Scope::private_network;
 }
@@ -29,7 +31,7 @@ void add_host(DnsMessage& message,
               const std::vector<Multiaddr>& addresses,
               std::uint32_t ttl) {
     for (const Multiaddr& address : addresses) {
-        const auto target = address.tcp_target();
+        const auto target = address.target();
         if (!is_local(address) || target->kind != AddrCode::ip4) continue;
         const std::string host = name + ".local";
         message.records.push_back({.name = name + "." + kMdnsService,

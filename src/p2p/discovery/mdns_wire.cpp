@@ -11,7 +11,7 @@ namespace {
 constexpr std::size_t kHeaderBytes = 12;
 constexpr std::size_t kNameBytesMax = 255;
 constexpr std::size_t kLabelBytesMax = 63;
-constexpr std::size_t kTextBytesMax = 255;
+constexpr std::size_t kTxtBytesMax = 255;
 constexpr unsigned kPointer = 0xc0;
 constexpr std::uint16_t kResponse = 0x8400;  // a response, with authority
 constexpr std::uint16_t kClassIn = 1;
@@ -159,7 +159,7 @@ public:
         }
         if (record.type == kDnsPtr || record.type == kDnsSrv) name(record.target);
         for (const std::string& text : record.texts) {
-            KWAAI_CHECK(text.size() <= kTextBytesMax, "a text of DNS has at most 255 bytes");
+            KWAAI_CHECK(text.size() <= kTxtBytesMax, "a text of DNS has at most 255 bytes");
             u8(text.size());
             codec::append(out_, text);
         }

@@ -41,7 +41,7 @@ Scope scope_of_ip6(Bytes ip) {
 }  // namespace
 
 Scope scope_of(const Multiaddr& address) {
-    const auto target = address.tcp_target();
+    const auto target = address.target();
     if (target && target->port == 0) return Scope::none;
     const std::vector<AddrPart> parts = address.parts();
     if (parts.empty()) return Scope::none;

@@ -1,10 +1,11 @@
-// What a muxer promises of many streams over one connection; any other muxer would have to pass it.
+// What a session promises of many streams over one connection.
 #include <algorithm>
 #include <vector>
 
 #include "base/random.hpp"
 #include "io/timeout.hpp"
 #include "p2p/muxer/session_world_test.hpp"
+#include "p2p/quic/quic_world_test.hpp"
 #include "testing/fixtures.hpp"
 
 using namespace kwaai;
@@ -35,7 +36,7 @@ Task<void> echo(StreamPtr stream) {
     stream->close();
 }
 
-Task<void> serve_echo(TaskGroup& group, YamuxSession& session) {
+Task<void> serve_echo(TaskGroup& group, MuxedSession& session) {
     for (;;) {
         Result<StreamPtr> stream = co_await session.accept();
         if (!stream) co_return;
@@ -72,7 +73,7 @@ Task<void> spawn_exchange(TaskGroup& group,
 }
 
 // Sends `size` bytes to an echo and expects them all back.
-Task<void> exchange(YamuxSession& session, std::size_t size, std::size_t& done_count) {
+Task<void> exchange(MuxedSession& session, std::size_t size, std::size_t& done_count) {
     const StreamPtr stream = co_await open(session);
     std::size_t total = 0;
     co_await io::with_group(spawn_exchange, std::ref<io::Stream>(*stream), size, std::ref(total));
@@ -93,7 +94,7 @@ Task<void> exchange_both_ways(TaskGroup& group, Sessions& sessions) {
     group.cancel();
 }
 
-Task<void> spawn_thousand(TaskGroup& group, YamuxSession& session, std::size_t& done_count) {
+Task<void> spawn_thousand(TaskGroup& group, MuxedSession& session, std::size_t& done_count) {
     for (std::size_t i = 0; i < 1000; ++i)
         group.spawn(exchange, std::ref(session), 1 + i * 3, std::ref(done_count));
     co_return;
@@ -126,24 +127,30 @@ Task<void> exchange_beside_stalled(TaskGroup& group, Sessions& sessions) {
     sessions.listener.close();
 }
 
+// Over yamux, and over QUIC.
+void with_both(Body body) {
+    with_sessions(body);
+    with_quic_sessions(body);
+}
+
 }  // namespace
 
 TEST_CASE("many streams carry bytes both ways at once") {
-    with_sessions(in_group<exchange_both_ways>);
+    with_both(in_group<exchange_both_ways>);
 }
 
 TEST_CASE("a thousand streams live at once") {
-    with_sessions(in_group<exchange_thousand>);
+    with_both(in_group<exchange_thousand>);
 }
 
 TEST_CASE("a reader that stands still does not hold up the other streams") {
-    with_sessions(in_group<exchange_beside_stalled>);
+    with_both(in_group<exchange_beside_stalled>);
 }
 
 TEST_CASE("no more than the window is taken for a reader that stands still") {
-    with_sessions([](Sessions& sessions) -> Task<void> {
+    with_both([](Sessions& sessions) -> Task<void> {
         const Ends ends = co_await connect(sessions);
-        const std::size_t window = Limits{}.window_initial;
+        const std::size_t window = sessions.window_initial;
         std::size_t total = 1;  // connect() wrote one byte, which was read
         io::Clock& clock = sessions.simulation.clock();
         for (;;) {
@@ -158,7 +165,7 @@ TEST_CASE("no more than the window is taken for a reader that stands still") {
 }
 
 TEST_CASE("a reset ends its stream alone") {
-    with_sessions([](Sessions& sessions) -> Task<void> {
+    with_both([](Sessions& sessions) -> Task<void> {
         const Ends broken = co_await connect(sessions);
         const Ends whole = co_await connect(sessions);
         broken.listener->reset(0x1001);
@@ -237,7 +244,7 @@ Task<void> misbehave(Chaos& chaos, StreamPtr stream) {
     if (chaos.below(3) == 0) stream->reset(static_cast<std::uint32_t>(chaos.below(5)));
 }
 
-Task<void> open_many(TaskGroup& group, Chaos& chaos, YamuxSession& session) {
+Task<void> open_many(TaskGroup& group, Chaos& chaos, MuxedSession& session) {
     io::Clock& clock = chaos.sessions.simulation.clock();
     for (int i = 0; i < 150; ++i) {
         Result<StreamPtr> stream = co_await session.open();
@@ -247,7 +254,7 @@ Task<void> open_many(TaskGroup& group, Chaos& chaos, YamuxSession& session) {
     }
 }
 
-Task<void> accept_all(TaskGroup& group, Chaos& chaos, YamuxSession& session) {
+Task<void> accept_all(TaskGroup& group, Chaos& chaos, MuxedSession& session) {
     for (;;) {
         Result<StreamPtr> stream = co_await session.accept();
         if (!stream) co_return;
@@ -255,7 +262,7 @@ Task<void> accept_all(TaskGroup& group, Chaos& chaos, YamuxSession& session) {
     }
 }
 
-Task<void> run_for(io::Clock& clock, io::Duration limit, YamuxSession& session) {
+Task<void> run_for(io::Clock& clock, io::Duration limit, MuxedSession& session) {
     Task<Result<>> running = session.run();
     co_await io::with_timeout(clock, limit, std::move(running));
 }
@@ -267,7 +274,7 @@ Task<void> cause_chaos(TaskGroup& group, Chaos& chaos) {
     const bool is_cancelled = chaos.below(2) == 0;
     group.spawn(run_for, std::ref(clock), is_cancelled ? life : 1h, std::ref(sessions.dialer));
     group.spawn(run_for, std::ref(clock), io::Duration(1h), std::ref(sessions.listener));
-    for (YamuxSession* const session : {&sessions.dialer, &sessions.listener}) {
+    for (MuxedSession* const session : {&sessions.dialer, &sessions.listener}) {
         group.spawn(open_many, std::ref(group), std::ref(chaos), std::ref(*session));
         group.spawn(accept_all, std::ref(group), std::ref(chaos), std::ref(*session));
     }
@@ -275,9 +282,7 @@ Task<void> cause_chaos(TaskGroup& group, Chaos& chaos) {
     if (!is_cancelled) sessions.listener.close();
 }
 
-Task<void> run_chaos(Simulation& simulation, std::uint64_t seed) {
-    StreamPair pair = testing::make_stream_pair({.seed = seed, .capacity = 5000 + seed * 1000});
-    Sessions sessions(simulation, std::move(pair));
+Task<void> run_chaos(Sessions& sessions, std::uint64_t seed) {
     Chaos chaos{sessions, CounterRandom(seed)};
     co_await io::with_group(cause_chaos, std::ref(chaos));
     CHECK(chaos.stream_count > 0);
@@ -287,13 +292,31 @@ Task<void> run_chaos(Simulation& simulation, std::uint64_t seed) {
     CHECK(sessions.listener.is_closed());
 }
 
+Task<void> run_yamux_chaos(Simulation& simulation, std::uint64_t seed) {
+    StreamPair pair = testing::make_stream_pair({.seed = seed, .capacity = 5000 + seed * 1000});
+    Sessions sessions(simulation, std::move(pair));
+    co_await run_chaos(sessions, seed);
+}
+
+Task<void> run_quic_chaos(Sessions& sessions) {
+    co_await run_chaos(sessions, sessions.seed);
+}
+
 }  // namespace
+
+TEST_CASE("QUIC sessions end well in the middle of anything, over a network that loses packets") {
+    const std::uint64_t first = testing::seed(1);
+    for (std::uint64_t seed = first; seed < first + 10; ++seed) {
+        INFO("seed " << seed);
+        with_quic(run_quic_chaos, false, Limits(), {.jitter = 1ms, .loss = 0.02}, seed);
+    }
+}
 
 TEST_CASE("sessions end well in the middle of anything") {
     const std::uint64_t first = testing::seed(1);
     for (std::uint64_t seed = first; seed < first + 20; ++seed) {
         INFO("seed " << seed);
         Simulation simulation;
-        simulation.run(run_chaos(simulation, seed));
+        simulation.run(run_yamux_chaos(simulation, seed));
     }
 }

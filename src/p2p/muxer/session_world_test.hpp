@@ -1,4 +1,4 @@
-// Two yamux sessions over a connection in memory, for tests.
+// Two sessions of streams that are connected, for tests.
 #pragma once
 #include <array>
 #include <memory>
@@ -22,21 +22,40 @@ using testing::StreamPair;
 
 using StreamPtr = std::unique_ptr<MuxedStream>;
 
-// Two sessions over a connection in memory, and how they ended.
+// Two sessions, and how they ended.
 struct Sessions {
+    // Yamux, over a connection in memory.
     explicit Sessions(Simulation& world, StreamPair pair, const Limits& limits = Limits())
+        : Sessions(world,
+                   std::make_unique<YamuxSession>(
+                       std::move(pair.client), YamuxRole::dialer, limits, world.clock()),
+                   std::make_unique<YamuxSession>(
+                       std::move(pair.server), YamuxRole::listener, limits, world.clock()),
+                   limits.window_initial) {}
+
+    Sessions(Simulation& world,
+             std::unique_ptr<MuxedSession> dials,
+             std::unique_ptr<MuxedSession> listens,
+             std::size_t window)
         : simulation(world),
-          dialer(std::move(pair.client), YamuxRole::dialer, limits, world.clock()),
-          listener(std::move(pair.server), YamuxRole::listener, limits, world.clock()) {}
+          owned_dialer(std::move(dials)),
+          owned_listener(std::move(listens)),
+          dialer(*owned_dialer),
+          listener(*owned_listener),
+          window_initial(window) {}
 
     Simulation& simulation;
-    YamuxSession dialer;
-    YamuxSession listener;
+    std::unique_ptr<MuxedSession> owned_dialer;
+    std::unique_ptr<MuxedSession> owned_listener;
+    MuxedSession& dialer;
+    MuxedSession& listener;
+    std::size_t window_initial;  // of a stream
+    std::uint64_t seed = 1;
     std::optional<Errc> dialer_end;
     std::optional<Errc> listener_end;
 };
 
-inline Task<void> run(YamuxSession& session, std::optional<Errc>& end) {
+inline Task<void> run(MuxedSession& session, std::optional<Errc>& end) {
     const Result<> result = co_await session.run();
     REQUIRE(!result);
     end = result.error().code;
@@ -62,13 +81,13 @@ inline Task<std::string> read_text(io::Stream& stream) {
     co_return std::string(as_text(Bytes(buffer).first(*count)));
 }
 
-inline Task<StreamPtr> open(YamuxSession& session) {
+inline Task<StreamPtr> open(MuxedSession& session) {
     Result<StreamPtr> stream = co_await session.open();
     REQUIRE(stream);
     co_return std::move(*stream);
 }
 
-inline Task<StreamPtr> accept(YamuxSession& session) {
+inline Task<StreamPtr> accept(MuxedSession& session) {
     Result<StreamPtr> stream = co_await session.accept();
     REQUIRE(stream);
     co_return std::move(*stream);
@@ -110,7 +129,7 @@ inline Task<void> run_sessions(Simulation& simulation,
     CHECK(sessions.listener_end.has_value());
 }
 
-// Runs `body` with two sessions, then closes both.
+// Runs `body` with two yamux sessions, then closes both.
 inline void with_sessions(Body body, const Limits& limits = Limits()) {
     for (const std::uint64_t seed : {0, 1, 2}) {
         Simulation simulation;

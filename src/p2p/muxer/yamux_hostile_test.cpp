@@ -12,7 +12,7 @@ namespace {
 
 using Frames = std::vector<Frame>;
 
-constexpr std::uint32_t kInitial = 256 << 10;
+constexpr std::uint32_t kWindowInitial = 256 << 10;
 
 Limits with_streams(std::size_t streams) {
     Limits limits;
@@ -76,14 +76,14 @@ TEST_CASE("an id used again after its stream has ended means another stream") {
 
 TEST_CASE("data beyond the window breaks the session off, whatever of it has arrived") {
     Session session(YamuxRole::listener);
-    session.say(data(kSyn, 1, std::string(kInitial - 1, 'a')));
+    session.say(data(kSyn, 1, std::string(kWindowInitial - 1, 'a')));
     const std::string text = to_text(data(0, 1, "ab"));
     session.state.receive(as_bytes(text).first(kYamuxHeaderBytes), session.now);
     CHECK(session.has_broken_off());
 }
 
 TEST_CASE("a first frame beyond the initial window breaks the session off (CVE-2026-32314)") {
-    for (const std::uint32_t length : {kInitial + 1, 0xffffffffu}) {
+    for (const std::uint32_t length : {kWindowInitial + 1, 0xffffffffu}) {
         Session session(YamuxRole::listener);
         const auto header = encode(YamuxHeader{.flags = kSyn, .stream = 1, .length = length});
         session.state.receive(header, session.now);
@@ -190,10 +190,10 @@ TEST_CASE("tiny frames take no more memory than their bytes") {
     Session session(YamuxRole::listener);
     session.say(update(kSyn, 1, 0));
     const std::string tiny = to_text(data(0, 1, "a"));
-    for (std::uint32_t i = 0; i < kInitial; ++i)
+    for (std::uint32_t i = 0; i < kWindowInitial; ++i)
         session.state.receive(as_bytes(tiny), session.now);
     CHECK(session.state.is_reading());
-    CHECK(session.state.received_bytes_held() <= kInitial + 2 * sizeof(ChunkPool::Chunk));
+    CHECK(session.state.received_bytes_held() <= kWindowInitial + 2 * sizeof(ChunkPool::Chunk));
 }
 
 TEST_CASE("the first ping follows the first frames, later ones keep the session alive") {

@@ -11,20 +11,14 @@
 #include "io/stream.hpp"
 #include "io/task.hpp"
 #include "p2p/limits.hpp"
+#include "p2p/muxer/muxed_session.hpp"
 #include "p2p/muxer/yamux_state.hpp"
 
 namespace kwaai::p2p {
 
-/// A stream of a session; it must not outlive it. Destroying one that has not ended resets it.
-class MuxedStream : public io::Stream {
-public:
-    /// Ends both directions at once; the peer's read and write fail with `Errc::closed`.
-    virtual void reset(std::uint32_t code) = 0;
-};
-
 /// Confined to the loop's thread. The connection's bytes are read and written by run() alone:
 /// frames that are ready in the same turn of the loop leave in one write.
-class YamuxSession {
+class YamuxSession final : public MuxedSession {
 public:
     /// @param transport the secured connection; the session owns it
     /// @param account as YamuxState's
@@ -36,26 +30,18 @@ public:
     YamuxSession(const YamuxSession&) = delete;
     YamuxSession& operator=(const YamuxSession&) = delete;
     /// run() has ended and no stream is left.
-    ~YamuxSession();
+    ~YamuxSession() override;
 
-    /// Reads, writes and keeps alive until the session ends: by close(), the peer's GoAway, a
-    /// broken connection or protocol. Says why: `Errc::closed` after close() and an orderly end of
-    /// the peer, `malformed` where it broke the protocol, `timed_out` where it stopped answering.
-    /// Afterwards all streams fail with `closed`.
-    io::Task<Result<>> run();
-
-    /// A new stream; its SYN leaves with the first write. Waits while 256 of ours are
-    /// unacknowledged. `Errc::closed` once the session has ended or either side said GoAway.
-    io::Task<Result<std::unique_ptr<MuxedStream>>> open();
-    /// The next stream that the peer opened. `Errc::closed` as open().
-    io::Task<Result<std::unique_ptr<MuxedStream>>> accept();
-
-    /// Sends GoAway and ends the session once what is queued has been written.
-    void close();
-    [[nodiscard]] bool is_closed() const;
-    [[nodiscard]] std::size_t stream_count() const;
-    /// Smoothed, from keep-alive pings.
-    [[nodiscard]] std::optional<std::chrono::nanoseconds> round_trip_time() const;
+    io::Task<Result<>> run() override;
+    /// The SYN leaves with the first write. Waits while 256 of ours are unacknowledged.
+    io::Task<Result<std::unique_ptr<MuxedStream>>> open() override;
+    io::Task<Result<std::unique_ptr<MuxedStream>>> accept() override;
+    /// Sends GoAway.
+    void close() override;
+    [[nodiscard]] bool is_closed() const override;
+    [[nodiscard]] std::size_t stream_count() const override;
+    /// From keep-alive pings.
+    [[nodiscard]] std::optional<std::chrono::nanoseconds> round_trip_time() const override;
 
 private:
     struct State;

@@ -37,6 +37,7 @@ import (
 	"github.com/libp2p/go-libp2p/p2p/protocol/ping"
 	"github.com/libp2p/go-libp2p/p2p/security/noise"
 	tls "github.com/libp2p/go-libp2p/p2p/security/tls"
+	quic "github.com/libp2p/go-libp2p/p2p/transport/quic"
 	"github.com/libp2p/go-libp2p/p2p/transport/tcp"
 	"github.com/libp2p/go-libp2p/p2p/transport/websocket"
 	ma "github.com/multiformats/go-multiaddr"
@@ -436,7 +437,7 @@ func libraryVersion() string {
 }
 
 func main() {
-	listen := flag.String("listen", "", "tcp, ws or tls/ws")
+	listen := flag.String("listen", "", "tcp, ws, tls/ws or quic")
 	certificate := flag.String("tls-certificate", "", "for tls/ws, a file in PEM")
 	certificateKey := flag.String("tls-key", "", "")
 	authorities := flag.String("tls-authorities", "", "believed, a file in PEM")
@@ -468,7 +469,8 @@ func main() {
 	check(err, "making a key")
 	options := []libp2p.Option{libp2p.Identity(identity), libp2p.UserAgent("gopeer/0.1"),
 		libp2p.ResourceManager(&network.NullResourceManager{}), libp2p.DisableMetrics(),
-		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New, webTLS(*certificate, *certificateKey, *authorities)...)}
+		libp2p.Transport(tcp.NewTCPTransport), libp2p.Transport(websocket.New, webTLS(*certificate, *certificateKey, *authorities)...),
+		libp2p.Transport(quic.NewTransport)}
 	switch *relays {
 	case "":
 	case "limited":
@@ -494,6 +496,8 @@ func main() {
 		options = append(options, libp2p.NoListenAddrs)
 	case "ws", "tls/ws":
 		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d/%s", *ip, *port, *listen)))
+	case "quic":
+		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/udp/%d/quic-v1", *ip, *port)))
 	default:
 		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d", *ip, *port)))
 	}

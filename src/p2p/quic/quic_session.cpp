@@ -1,0 +1,371 @@
+#include "p2p/quic/quic_session.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <utility>
+
+#include "base/check.hpp"
+#include "io/event.hpp"
+#include "io/task_group.hpp"
+#include "p2p/quic/quic_endpoint.hpp"
+
+namespace kwaai::p2p {
+namespace {
+
+constexpr int kBatchesPerTurn = 4;  // then others run
+constexpr std::size_t kAlarmsMax = 16;
+
+class QuicMuxed;
+
+// What the coroutines of a session share.
+struct QuicDriver {
+    QuicDriver(const QuicCoreOptions& options, const PeerId& expected, io::Clock& time)
+        : core(options, expected, time.now()), clock(time) {}
+
+    QuicDriver(const QuicCoreOptions& options, const QuicHello& hello, io::Clock& time)
+        : core(options, hello, time.now()), clock(time) {}
+
+    QuicCore core;
+    io::Clock& clock;
+    std::string remote;
+    std::unordered_map<const QuicStream*, QuicMuxed*> handles;
+    std::size_t handle_count = 0;  // the closed ones too
+    io::Event output_ready;
+    io::Event open_ready;
+    io::Event accept_ready;
+    std::vector<QuicStream*> changed;
+    std::vector<io::TimePoint> alarms;  // at which a sleeper wakes the pump; the soonest last
+
+    void wake();
+};
+
+// Its core's stream is gone once it was closed or reset here.
+class QuicMuxed final : public MuxedStream {
+public:
+    QuicMuxed(QuicDriver& session, QuicStream& stream) : session_(session), stream_(&stream) {
+        session_.handles.emplace(stream_, this);
+        ++session_.handle_count;
+    }
+
+    ~QuicMuxed() override {
+        if (QuicStream* const stream = let_go()) session_.core.reset(*stream, 0);
+        --session_.handle_count;
+        session_.wake();
+    }
+
+    io::Task<Result<std::size_t>> read_some(MutableBytes into) override;
+    io::Task<Result<>> write(std::span<const Bytes> parts) override;
+    io::Task<Result<>> shutdown_write() override;
+    void close() override;
+    void reset(std::uint32_t code) override;
+
+    [[nodiscard]] std::string peer() const override { return session_.remote; }
+
+    void notify() {
+        if (stream_ == nullptr || !stream_->is_writing) writable_.notify_all();
+        const bool is_readable = stream_ == nullptr || stream_->received.size() > 0 ||
+                                 stream_->is_finished_by_peer ||
+                                 stream_->end != QuicStream::End::none;
+        if (is_readable) readable_.notify_all();
+    }
+
+private:
+    // Breaks off the write under way when its coroutine unwinds.
+    struct Writing {
+        explicit Writing(QuicMuxed& muxed) : writer(muxed) {}
+
+        Writing(const Writing&) = delete;
+        Writing& operator=(const Writing&) = delete;
+
+        ~Writing() {
+            if (writer.stream_ != nullptr) writer.session_.core.abort_write(*writer.stream_);
+        }
+
+        QuicMuxed& writer;
+    };
+
+    QuicStream* let_go() {
+        if (stream_ != nullptr) session_.handles.erase(stream_);
+        return std::exchange(stream_, nullptr);
+    }
+
+    [[nodiscard]] static Error closed_here() {
+        return Error{Errc::closed, "quic: the stream was closed"};
+    }
+
+    QuicDriver& session_;
+    QuicStream* stream_;
+    io::Event readable_;
+    io::Event writable_;
+};
+
+io::Task<Result<std::size_t>> QuicMuxed::read_some(MutableBytes into) {
+    for (;;) {
+        if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
+        const std::size_t count = session_.core.read(*stream_, into);
+        if (count > 0) {
+            if (session_.core.has_output()) session_.wake();
+            co_return count;
+        }
+        if (stream_->is_finished_by_peer) co_return std::size_t{0};
+        if (auto why = session_.core.failure(*stream_))
+            co_return std::unexpected<Error>(std::move(*why));
+        co_await readable_.wait();
+    }
+}
+
+io::Task<Result<>> QuicMuxed::write(std::span<const Bytes> parts) {
+    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
+    KWAAI_CO_CHECKED(session_.core.begin_write(*stream_, parts));
+    session_.wake();
+    const Writing writing(*this);
+    while (stream_ != nullptr && stream_->is_writing)
+        co_await writable_.wait();
+    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
+    if (!stream_->is_cut) co_return Result<>();
+    auto why = session_.core.failure(*stream_);
+    co_return std::unexpected<Error>(
+        why ? std::move(*why) : Error{Errc::closed, "quic: the peer reads no more of this stream"});
+}
+
+io::Task<Result<>> QuicMuxed::shutdown_write() {
+    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
+    KWAAI_CO_CHECKED(session_.core.shutdown_write(*stream_));
+    session_.wake();
+    co_return Result<>();
+}
+
+void QuicMuxed::close() {
+    QuicStream* const stream = let_go();
+    if (stream == nullptr) return;
+    session_.core.close(*stream);
+    notify();
+    session_.wake();
+}
+
+void QuicMuxed::reset(std::uint32_t code) {
+    QuicStream* const stream = let_go();
+    if (stream == nullptr) return;
+    session_.core.reset(*stream, code);
+    notify();
+    session_.wake();
+}
+
+// Tells all whom the core may have made ready.
+void QuicDriver::wake() {
+    core.take_changed(changed);
+    for (const QuicStream* const stream : changed) {
+        const auto found = handles.find(stream);
+        if (found != handles.end()) found->second->notify();
+    }
+    if (core.has_output() || core.is_ended()) output_ready.notify_all();
+    if (core.is_refusing() || !core.is_open_blocked()) open_ready.notify_all();
+    if (core.is_refusing() || core.has_incoming()) accept_ready.notify_all();
+}
+
+// What the system has no room for now waits.
+io::Task<void> send(QuicDriver& session, io::UdpSocket& socket, QuicCore::Batch batch) {
+    const std::vector<std::byte> bytes(batch.bytes.begin(), batch.bytes.end());
+    while (!session.core.is_ended()) {
+        co_await socket.wait_writable();
+        if (socket.send(batch.to, bytes, batch.packet_bytes)) co_return;
+    }
+}
+
+// Of the alarms; however it ends, it is none any more.
+struct Alarm {
+    Alarm(QuicDriver& driven, io::TimePoint when) : session(driven), due(when) {
+        session.alarms.push_back(due);
+    }
+
+    Alarm(const Alarm&) = delete;
+    Alarm& operator=(const Alarm&) = delete;
+
+    ~Alarm() { session.alarms.erase(std::ranges::find(session.alarms, due)); }
+
+    QuicDriver& session;
+    io::TimePoint due;
+};
+
+io::Task<void> ring(QuicDriver& session, io::TimePoint due) {
+    const Alarm alarm(session, due);
+    co_await session.clock.sleep_until(due);
+    session.output_ready.notify_all();
+}
+
+// Deadlines move with each packet, mostly back: a sleeper that wakes too early costs less than one
+// that is called off.
+void wake_at(io::TaskGroup& group, QuicDriver& session, io::TimePoint due) {
+    if (!session.alarms.empty() && session.alarms.back() <= due) return;
+    group.spawn(ring, std::ref(session), due);
+}
+
+io::Task<void> pump_beside(io::TaskGroup& group,
+                           QuicDriver& session,
+                           QuicEndpoint& endpoint,
+                           bool is_handshake) {
+    int batches = 0;
+    while (!session.core.is_ended() && session.alarms.size() < kAlarmsMax) {
+        const QuicCore::Batch batch = session.core.produce(endpoint.scratch(), session.clock.now());
+        session.wake();
+        if (!batch.bytes.empty()) {
+            if (!endpoint.port().send(batch.to, batch.bytes, batch.packet_bytes))
+                co_await send(session, endpoint.port(), batch);
+            if (++batches % kBatchesPerTurn == 0) co_await io::yield();
+            continue;
+        }
+        if (is_handshake && session.core.is_handshaken()) break;
+        session.core.on_time(session.clock.now());
+        if (session.core.has_output() || session.core.is_ended()) continue;
+        wake_at(group, session, session.core.deadline());
+        co_await session.output_ready.wait();
+    }
+    session.wake();
+    group.cancel();
+}
+
+// Sends and keeps time until the connection ends, or where only that is wanted until the handshake
+// is done; run() sends what is left of it.
+io::Task<void> pump(QuicDriver& session, QuicEndpoint& endpoint, bool is_handshake) {
+    while (!session.core.is_ended() && !(is_handshake && session.core.is_handshaken()))
+        co_await io::with_group(pump_beside, std::ref(session), std::ref(endpoint), is_handshake);
+}
+
+// However run() is left: nobody drives the connection any more.
+struct QuicEnding {
+    explicit QuicEnding(QuicDriver& ended) : session(ended) {}
+
+    QuicEnding(const QuicEnding&) = delete;
+    QuicEnding& operator=(const QuicEnding&) = delete;
+
+    ~QuicEnding() {
+        session.core.end(Error{Errc::closed, "quic: the connection was broken off"});
+        session.wake();
+    }
+
+    QuicDriver& session;
+};
+
+}  // namespace
+
+struct QuicSession::State final : QuicDriver {
+    using QuicDriver::QuicDriver;
+    bool is_unproven = false;  // of those that the endpoint counts
+};
+
+QuicCoreOptions QuicSession::core_options(const io::Endpoint& remote, MemoryAccount* account) {
+    return {.identity = &endpoint_->identity(),
+            .limits = &endpoint_->limits(),
+            .account = account,
+            .observer = this,
+            .local = endpoint_->port().local(),
+            .remote = remote};
+}
+
+QuicSession::QuicSession(std::shared_ptr<QuicEndpoint> endpoint,
+                         const io::Endpoint& remote,
+                         const PeerId& expected,
+                         MemoryAccount* account)
+    : endpoint_(std::move(endpoint)),
+      remote_(remote),
+      state_(std::make_unique<State>(core_options(remote, account), expected, endpoint_->clock())) {
+    state_->remote = io::to_string(io::to_address(remote));
+    endpoint_->enter(remote_, *this);
+}
+
+QuicSession::QuicSession(std::shared_ptr<QuicEndpoint> endpoint,
+                         const io::Endpoint& remote,
+                         const QuicHello& hello,
+                         MemoryAccount* account)
+    : endpoint_(std::move(endpoint)),
+      remote_(remote),
+      state_(std::make_unique<State>(core_options(remote, account), hello, endpoint_->clock())) {
+    state_->remote = io::to_string(io::to_address(remote));
+    endpoint_->enter(remote_, *this);
+    state_->is_unproven = true;
+    endpoint_->count_unproven(1);
+}
+
+QuicSession::~QuicSession() {
+    KWAAI_CHECK(state_->handle_count == 0, "a QUIC session is destroyed before its streams");
+    if (state_->is_unproven) endpoint_->count_unproven(-1);
+    endpoint_->leave(remote_, *this);
+    for (const QuicId& id : ids_)
+        endpoint_->remove(id);
+}
+
+void QuicSession::id_added(const QuicId& id) {
+    ids_.push_back(id);
+    endpoint_->add(id, *this);
+}
+
+void QuicSession::id_removed(const QuicId& id) {
+    std::erase(ids_, id);
+    endpoint_->remove(id);
+}
+
+void QuicSession::receive(const io::Endpoint& from, Bytes packet) {
+    state_->core.receive(from, packet, state_->clock.now());
+    if (!state_->is_unproven || !state_->core.is_handshaken()) return;
+    state_->is_unproven = false;
+    endpoint_->count_unproven(-1);
+}
+
+void QuicSession::wake() {
+    state_->wake();
+}
+
+io::Task<Result<PeerId>> QuicSession::handshake() {
+    QuicDriver& session = *state_;
+    co_await pump(session, *endpoint_, true);
+    if (session.core.is_ended()) co_return std::unexpected<Error>(*session.core.reason());
+    co_return PeerId::of(*session.core.remote_key());
+}
+
+io::Task<Result<>> QuicSession::run() {
+    const QuicEnding ending(*state_);
+    QuicDriver& session = *state_;
+    co_await pump(session, *endpoint_, false);
+    co_return std::unexpected<Error>(*session.core.reason());
+}
+
+io::Task<Result<std::unique_ptr<MuxedStream>>> QuicSession::open() {
+    QuicDriver& session = *state_;
+    while (!session.core.is_refusing() && session.core.is_open_blocked())
+        co_await session.open_ready.wait();
+    if (session.core.is_refusing()) co_return fail(Errc::closed, "quic: opening a stream: closed");
+    QuicStream& stream = session.core.open();
+    co_return std::make_unique<QuicMuxed>(session, stream);
+}
+
+io::Task<Result<std::unique_ptr<MuxedStream>>> QuicSession::accept() {
+    QuicDriver& session = *state_;
+    for (;;) {
+        if (QuicStream* const stream = session.core.accept()) {
+            auto accepted = std::make_unique<QuicMuxed>(session, *stream);
+            co_return accepted;
+        }
+        if (session.core.is_refusing())
+            co_return fail(Errc::closed, "quic: accepting a stream: closed");
+        co_await session.accept_ready.wait();
+    }
+}
+
+void QuicSession::close() {
+    state_->core.close(state_->clock.now());
+    state_->wake();
+}
+
+bool QuicSession::is_closed() const {
+    return state_->core.is_refusing();
+}
+
+std::size_t QuicSession::stream_count() const {
+    return state_->core.stream_count();
+}
+
+std::optional<std::chrono::nanoseconds> QuicSession::round_trip_time() const {
+    return state_->core.round_trip_time();
+}
+
+}  // namespace kwaai::p2p

@@ -1,0 +1,176 @@
+// Streams and sessions of QUIC connections. What any session promises is tested in muxer_test.cpp.
+#include <chrono>
+#include <vector>
+
+#include "io/timeout.hpp"
+#include "p2p/quic/quic_world_test.hpp"
+#include "testing/stream_conformance.hpp"
+
+using namespace kwaai;
+using namespace kwaai::p2p;
+using namespace kwaai::p2p::session_world;
+using namespace std::chrono_literals;
+
+namespace {
+
+// The suite's two ends, where the first or the second one has opened the stream.
+struct StreamCase {
+    QuicWorld& world;
+    testing::StreamCaseBody body;
+    bool is_dialer_first;
+};
+
+Task<void> run_case_beside(TaskGroup& group, Sessions& sessions, StreamCase& wanted) {
+    spawn_both(group, sessions);
+    {
+        const Ends ends = co_await connect(sessions);
+        io::Stream& dialer = *ends.dialer;
+        io::Stream& listener = *ends.listener;
+        co_await wanted.body(sessions.simulation,
+                             wanted.is_dialer_first ? dialer : listener,
+                             wanted.is_dialer_first ? listener : dialer);
+    }
+    sessions.dialer.close();
+    sessions.listener.close();
+}
+
+Task<void> run_case(TaskGroup& group, StreamCase& wanted) {
+    QuicWorld& world = wanted.world;
+    group.spawn(&QuicEndpoint::run, world.dialer.endpoint);
+    group.spawn(&QuicEndpoint::run, world.listener.endpoint);
+    const std::unique_ptr<Sessions> sessions = co_await meet(world);
+    co_await io::with_group(run_case_beside, std::ref(*sessions), std::ref(wanted));
+    world.dialer.endpoint->close();
+    world.listener.endpoint->close();
+}
+
+template <bool kIsDialerFirst>
+Task<void> with_quic_streams(Simulation& simulation, testing::StreamCaseBody body) {
+    Limits limits;
+    limits.quic_window_initial = limits.quic_window_max = 32 << 10;
+    QuicWorld world(simulation, limits, {.latency = 50us});
+    StreamCase wanted{.world = world, .body = body, .is_dialer_first = kIsDialerFirst};
+    co_await io::with_group(run_case, std::ref(wanted));
+}
+
+Task<void> lose_peer(TaskGroup& group, QuicWorld& world) {
+    group.spawn(&QuicEndpoint::run, world.dialer.endpoint);
+    group.spawn(&QuicEndpoint::run, world.listener.endpoint);
+    const std::unique_ptr<Sessions> sessions = co_await meet(world);
+    world.network.cut("10.0.0.1", "10.0.0.2");
+    const io::TimePoint begin = world.simulation.clock().now();
+    const Result<> ended = co_await sessions->dialer.run();
+    CHECK(ended.error().code == Errc::timed_out);
+    CHECK(world.simulation.clock().now() - begin >= 30s);
+    CHECK(world.simulation.clock().now() - begin <= 50s);
+    world.dialer.endpoint->close();
+    world.listener.endpoint->close();
+}
+
+Task<Errc> read_failure(io::Stream& stream) {
+    std::array<std::byte, 16> buffer{};
+    const MutableBytes into(buffer);
+    const Result<std::size_t> count = co_await stream.read_some(into);
+    REQUIRE(!count);
+    co_return count.error().code;
+}
+
+}  // namespace
+
+TEST_CASE("streams of QUIC connections are streams") {
+    testing::check_stream_conformance(with_quic_streams<true>);
+    testing::check_stream_conformance(with_quic_streams<false>);
+}
+
+TEST_CASE("as many QUIC streams live at once as the peer allows, others wait for one to end") {
+    Limits limits;
+    limits.quic_streams_max = 3;
+    with_quic_sessions(
+        [](Sessions& sessions) -> Task<void> {
+            std::vector<Ends> ends;
+            for (int i = 0; i < 3; ++i)
+                ends.push_back(co_await connect(sessions));
+            io::Clock& clock = sessions.simulation.clock();
+            auto opening = sessions.dialer.open();
+            const auto none = co_await io::with_timeout(clock, 1s, std::move(opening));
+            REQUIRE(!none);
+            CHECK(none.error().code == Errc::timed_out);
+            ends.pop_back();
+            const Ends another = co_await connect(sessions);
+            CHECK(another.listener != nullptr);
+        },
+        limits);
+}
+
+TEST_CASE("what was written before a QUIC session is closed arrives, then its end") {
+    with_quic_sessions([](Sessions& sessions) -> Task<void> {
+        const Ends ends = co_await connect(sessions);
+        co_await write_text(*ends.dialer, "goodbye");
+        sessions.dialer.close();
+        const std::string text = co_await read_text(*ends.listener);
+        CHECK(text == "goodbye");
+        const Errc code = co_await read_failure(*ends.listener);
+        CHECK(code == Errc::closed);
+        CHECK(sessions.listener.is_closed());
+    });
+}
+
+TEST_CASE("an idle QUIC connection is kept alive, one whose peer is gone ends in half a minute") {
+    with_quic(
+        [](Sessions& sessions) -> Task<void> {
+            const Ends ends = co_await connect(sessions);
+            io::Clock& clock = sessions.simulation.clock();
+            co_await clock.sleep_for(10min);
+            co_await write_text(*ends.dialer, "still there");
+            const std::string text = co_await read_text(*ends.listener);
+            CHECK(text == "still there");
+        },
+        true);
+    testing::Simulation simulation;
+    QuicWorld world(simulation, Limits());
+    simulation.run(io::with_group(lose_peer, std::ref(world)));
+}
+
+TEST_CASE("QUIC carries megabytes over a network that loses, doubles and reorders packets") {
+    with_quic(
+        [](Sessions& sessions) -> Task<void> {
+            const Ends ends = co_await connect(sessions);
+            const std::vector<std::byte> sent(3'000'000, std::byte{'x'});
+            struct Counting {
+                static Task<void> read(io::Stream& stream, std::size_t& total) {
+                    std::vector<std::byte> buffer(50'000);
+                    const MutableBytes into(buffer);
+                    for (;;) {
+                        const Result<std::size_t> count = co_await stream.read_some(into);
+                        REQUIRE(count);
+                        if (*count == 0) co_return;
+                        total += *count;
+                    }
+                }
+
+                static Task<void> write(io::Stream& stream, const std::vector<std::byte>& bytes) {
+                    const Bytes part(bytes);
+                    const Result<> written = co_await stream.write(part);
+                    REQUIRE(written);
+                    const Result<> shut = co_await stream.shutdown_write();
+                    REQUIRE(shut);
+                }
+
+                static Task<void> both(TaskGroup& group,
+                                       const Ends& ends,
+                                       const std::vector<std::byte>& bytes,
+                                       std::size_t& total) {
+                    group.spawn(write, std::ref<io::Stream>(*ends.dialer), std::ref(bytes));
+                    group.spawn(read, std::ref<io::Stream>(*ends.listener), std::ref(total));
+                    co_return;
+                }
+            };
+            std::size_t total = 0;
+            co_await io::with_group(
+                &Counting::both, std::ref(ends), std::ref(sent), std::ref(total));
+            CHECK(total == sent.size());
+        },
+        true,
+        Limits(),
+        {.latency = 10ms, .jitter = 3ms, .loss = 0.01, .duplication = 0.1});
+}
