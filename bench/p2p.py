@@ -68,12 +68,21 @@ ROWS = {
         Row("1 stream, tls, processor", "ms/GiB"),
         Row("10 streams, noise, processor", "ms/GiB"),
         Row("10 streams, tls, processor", "ms/GiB"),
+        Row("1 stream, quic, up", "MiB/s", True, "1 x"),
+        Row("1 stream, quic, down", "MiB/s", True, "1 x"),
+        Row("10 streams, quic, up", "MiB/s", True),
+        Row("10 streams, quic, down", "MiB/s", True),
+        Row("1 stream, quic, processor", "ms/GiB"),
+        Row("10 streams, quic, processor", "ms/GiB"),
         Row("64 bytes and back, noise, p50", "us", aim="60"),
         Row("64 bytes and back, noise, p99", "us"),
         Row("64 bytes and back, tls, p50", "us"),
         Row("64 bytes and back, tls, p99", "us"),
+        Row("64 bytes and back, quic, p50", "us"),
+        Row("64 bytes and back, quic, p99", "us"),
         Row("handshakes one after the other, noise", "1/s", True),
         Row("handshakes one after the other, tls", "1/s", True),
+        Row("handshakes one after the other, quic", "1/s", True),
         Row("dial to first byte, noise", "round trips", aim="3"),
         Row("dial to first byte, tls", "round trips"),
         Row("idle connection, noise", "KiB", aim="40"),
@@ -94,13 +103,17 @@ def children_used_s():
 
 
 def dial(library, security, folder, *flags):
-    process, address = library.listen(folder, "ed25519", "tcp", security)
+    """`security` is noise or tls over TCP, or quic, which has its own."""
+    transport, security = ("quic", "tls") if security == "quic" else ("tcp", security)
+    if transport not in library.transports:
+        raise Failed(f"{library.name} has no {transport} here")
+    process, address = library.listen(folder, "ed25519", transport, security)
     with process:
         before = used_s(process.process.pid) + children_used_s()
         report = json.loads(library.dial(folder, address, *library.security_flags(security), *flags))
         report["used_s"] = used_s(process.process.pid) + children_used_s() - before
     for what, why in report["failures"].items():
-        print(f"{library.name}, {security}: {what}: {why}", file=sys.stderr, flush=True)
+        print(f"{library.name}, {transport}, {security}: {what}: {why}", file=sys.stderr, flush=True)
     return report
 
 
@@ -169,13 +182,14 @@ def prepared(names, peer, cache):
 
 def run_round(libraries, mib, load, folder):
     works = []
-    for security in ("noise", "tls"):
+    for security in ("noise", "tls", "quic"):
         works += [
             lambda library, s=security: measure_streams(library, s, 1, mib, folder),
             lambda library, s=security: measure_streams(library, s, 10, mib, folder),
             lambda library, s=security: measure_small(library, s, folder),
-            lambda library, s=security: measure_round_trips(library, s, folder),
         ]
+    for security in ("noise", "tls"):  # what delays knows TCP alone
+        works.append(lambda library, s=security: measure_round_trips(library, s, folder))
     works.append(lambda library: measure_memory(library, load, folder))
     for work in works:
         for library in libraries:

@@ -157,10 +157,15 @@ io::Task<Result<>> connect_to_peer(node::P2pNode& node, PeerFlags flags) {
 
 // ---- the network
 
-std::vector<p2p::PeerInfo> infos_of(node::P2pNode& node) {
+// Those in the table, and of `nearest` those that are not yet checked for a place in it.
+std::vector<p2p::PeerInfo> infos_of(node::P2pNode& node,
+                                    const std::vector<p2p::kad::PeerAddresses>& nearest) {
     const std::vector<p2p::PeerInfo> connected = node.host().peers();
+    std::vector<p2p::PeerId> peers = node.dht().peers();
+    for (const p2p::kad::PeerAddresses& near : nearest)
+        if (std::ranges::find(peers, near.peer) == peers.end()) peers.push_back(near.peer);
     std::vector<p2p::PeerInfo> all;
-    for (const p2p::PeerId& peer : node.dht().peers()) {
+    for (const p2p::PeerId& peer : peers) {
         const auto found = std::ranges::find(connected, peer, &p2p::PeerInfo::peer);
         if (found != connected.end()) {
             all.push_back(*found);
@@ -190,7 +195,10 @@ std::string json_of(const std::vector<p2p::PeerInfo>& infos) {
 io::Task<Result<>> list_peers(node::P2pNode& node, P2pFlags flags) {
     KWAAI_CO_TRY(const std::size_t known, co_await join_network(node));
     static_cast<void>(known);
-    const std::vector<p2p::PeerInfo> infos = infos_of(node);
+    codec::Buffer self = codec::to_buffer(node.host().id().bytes());
+    KWAAI_CO_TRY(const std::vector<p2p::kad::PeerAddresses> nearest,
+                 co_await node.dht().find_closest(std::move(self)));
+    const std::vector<p2p::PeerInfo> infos = infos_of(node, nearest);
     if (flags.is_json) co_return write_out(json_of(infos));
     std::string text;
     for (const p2p::PeerInfo& info : infos) {

@@ -47,7 +47,7 @@ private:
     std::size_t events_ = 0;
 };
 
-std::unique_ptr<Engine> load(const std::string& path, EngineOptions options = {}) {
+std::unique_ptr<Engine> load(const std::string& path, const EngineOptions& options = {}) {
     auto engine = Engine::load(path, options);
     REQUIRE_MESSAGE(engine.has_value(), (engine ? std::string() : engine.error().context));
     return std::move(*engine);
