@@ -12,8 +12,8 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kNodes = 70;
-constexpr std::size_t kServer = 69;
+constexpr std::size_t kNodes = 55;
+constexpr std::size_t kServer = 54;
 constexpr const char* kSession = "/session/1.0.0";
 
 Limits bounded() {
@@ -47,7 +47,7 @@ io::Task<void> look_up_often(DhtWorld& world) {
         if (is_session && change == ConnectionChange::closed) ++ended;
     });
     std::size_t most = 0;
-    for (int i = 0; i < 60; ++i) {
+    for (int i = 0; i < 30; ++i) {
         const codec::Buffer key = provider_key("key " + std::to_string(i));
         const auto found = co_await world.dht(1).find_closest(key);
         REQUIRE(found.has_value());
@@ -63,7 +63,7 @@ io::Task<void> look_up_often(DhtWorld& world) {
     CHECK(written.has_value());
 }
 
-TEST_CASE("a node that looks up sixty keys stays below its high mark and keeps its session") {
+TEST_CASE("a node that looks up thirty keys stays below its high mark and keeps its session") {
     run_dhts(
         kNodes,
         bounded(),
