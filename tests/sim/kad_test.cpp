@@ -151,11 +151,14 @@ private:
 // A seed takes as long as a thousand of the other simulations.
 std::uint64_t seed_count() {
     const char* const text = std::getenv("KWAAI_SIM_SEEDS");
-    const std::uint64_t thousands = text == nullptr ? 1 : std::strtoull(text, nullptr, 10) / 1000;
-    return std::max<std::uint64_t>(thousands, 1);
+    return text == nullptr ? 1 : std::strtoull(text, nullptr, 10) / 1000;
 }
 
 TEST_CASE("a hundred table nodes of which a fifth is dead find the three nearest that live") {
+    if (seed_count() == 0) {
+        MESSAGE("skipped: so few seeds are for small networks");
+        return;
+    }
     const std::uint64_t first = testing::seed(1);
     for (std::uint64_t seed = first; seed < first + seed_count(); ++seed) {
         CAPTURE(seed);
