@@ -122,6 +122,9 @@ Action add_run(CLI::App& verb) {
     const auto flags = std::make_shared<RunFlags>();
     add_engine_flags(verb, flags->engine);
     add_swarm_flags(verb, flags->swarm);
+    verb.add_flag("--mdns",
+                  flags->swarm.finds_neighbours,
+                  "With --swarm: begin with the nodes of the local network (multicast DNS)");
     verb.add_option("-p,--prompt",
                     flags->prompt,
                     "Answer this and end (default: chat on a terminal, else read stdin)");

@@ -152,6 +152,7 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.peers = plan.peers;
     options.finds_servers = flags.swarm.finds_servers;
     KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm.bootstrap));
+    options.finds_neighbours = flags.swarm.finds_neighbours;
     options.prefix = flags.swarm.prefix;
     options.http = plan.http;
     KWAAI_TRY(options.web,
@@ -161,12 +162,8 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     if (!options.web.warning.empty()) write_note(options.web.warning + "\n");
     if (plan.serves_blocks) {
         KWAAI_TRY(node::Identity identity, choose_identity(flags.identity));
-        options.blocks.emplace(std::move(identity),
-                               plan.listen,
-                               plan.range,
-                               flags.maps_ports,
-                               flags.finds_neighbours,
-                               plan.relaying);
+        options.blocks.emplace(
+            std::move(identity), plan.listen, plan.range, flags.maps_ports, plan.relaying);
     }
     return options;
 }
@@ -234,7 +231,7 @@ Action add_serve(CLI::App& verb) {
                   flags->maps_ports,
                   "Have the router forward the port of the blocks (NAT-PMP or UPnP)");
     verb.add_flag("--mdns",
-                  flags->finds_neighbours,
+                  flags->swarm.finds_neighbours,
                   "Find the nodes of the local network, and be found there (multicast DNS)");
     add_relay_flags(verb, *flags);
     add_swarm_flags(verb, flags->swarm);

@@ -22,7 +22,6 @@ struct ServeFlags {
     std::string tls_certificate;  // files
     std::string tls_key;
     bool maps_ports = false;
-    bool finds_neighbours = false;
     std::vector<std::string> relays;
     bool is_relayed_only = false;
     std::string relay_service = "auto";

@@ -50,6 +50,10 @@ Result<> check_together(const ServeFlags& flags, const ServePlan& plan) {
         return fail(Errc::invalid_argument,
                     "--relay and --relay-only are for a node that serves blocks: give --blocks or "
                     "--listen too");
+    if (!plan.serves_blocks && flags.swarm.finds_neighbours && !flags.swarm.finds_servers)
+        return fail(Errc::invalid_argument,
+                    "--mdns is for a node that serves blocks or finds those who do: give --blocks, "
+                    "--listen or --swarm too");
     if (!plan.serves_blocks && !flags.identity.empty())
         return fail(Errc::invalid_argument,
                     "--identity is for a node that serves blocks: give --blocks or --listen too");

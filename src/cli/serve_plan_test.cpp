@@ -68,6 +68,11 @@ TEST_CASE("flags of a node that make no sense together are refused") {
     ServeFlags identity;
     identity.identity = "node.key";
     CHECK(code_of(identity) == Errc::invalid_argument);
+    ServeFlags lonely;
+    lonely.swarm.finds_neighbours = true;
+    CHECK(code_of(lonely) == Errc::invalid_argument);
+    lonely.swarm.finds_servers = true;
+    CHECK(plan_serving(lonely));
     ServeFlags half;
     half.blocks = "0:1";
     half.tls_certificate = "chain.pem";

@@ -10,6 +10,7 @@
 #include "cli/terminal.hpp"
 #include "crypto/web_tls_files.hpp"
 #include "engine/engine.hpp"
+#include "node/directories.hpp"
 
 namespace kwaai::cli {
 namespace {
@@ -57,8 +58,8 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags) {
                   "Find the nodes that serve the model's blocks, and follow who comes and goes");
     verb.add_option("--bootstrap",
                     flags.bootstrap,
-                    "A node of the network to join: any address that `kwaai serve` printed. "
-                    "Repeatable")
+                    "A node of the network to join: any address that `kwaai serve` printed; those "
+                    "of earlier runs are remembered. Repeatable")
         ->allow_extra_args(false);
     verb.add_option(
         "--prefix", flags.prefix, "Name of the blocks, where it is not the model's name");
@@ -119,6 +120,7 @@ Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
     KWAAI_TRY(options.peers, parse_peers(swarm));
     KWAAI_TRY(options.bootstrap, parse_bootstrap(swarm.bootstrap));
     options.finds_servers = swarm.finds_servers;
+    options.finds_neighbours = swarm.finds_neighbours;
     KWAAI_TRY(options.rows, node::parse_rows(swarm.rows));
     KWAAI_TRY(options.model_path, find_model(engine.model));
     options.version = KWAAI_VERSION;
@@ -143,6 +145,9 @@ Result<OpenedModel> OpenedModel::open(const EngineFlags& engine, const SwarmFlag
     if (!swarm.bootstrap.empty() && !swarm.finds_servers)
         return fail(Errc::invalid_argument,
                     "--bootstrap names a node of a network to find servers in: give --swarm too");
+    if (swarm.finds_neighbours && !swarm.finds_servers)
+        return fail(Errc::invalid_argument,
+                    "--mdns looks on the local network for servers: give --swarm too");
     if (swarm.peers.empty() && !swarm.finds_servers) {
         KWAAI_TRY(opened.engine_, load_engine(engine));
         opened.model_ = opened.engine_.get();
@@ -150,6 +155,7 @@ Result<OpenedModel> OpenedModel::open(const EngineFlags& engine, const SwarmFlag
     }
     opened.report_ = std::make_unique<RouteReport>();
     KWAAI_TRY(node::ClientNodeOptions options, client_options(engine, swarm, *opened.report_));
+    options.network_file = node::client_network_path();
     KWAAI_TRY(opened.client_, node::SwarmClient::start(std::move(options)));
     opened.model_ = &opened.client_->model();
     return opened;

@@ -22,6 +22,7 @@ struct SwarmFlags {
     std::vector<std::string> peers;  // MULTIADDR or MULTIADDR=A:B
     bool finds_servers = false;
     std::vector<std::string> bootstrap;
+    bool finds_neighbours = false;  // by a flag of the verb's own
     std::string prefix;
     std::string rows = "f32";
     std::string tls_authorities;  // a file

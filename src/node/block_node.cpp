@@ -10,14 +10,13 @@
 #include "engine/block_engine.hpp"
 #include "engine/block_speed.hpp"
 #include "hivemind/rpc_server.hpp"
-#include "io/datagram.hpp"
 #include "io/interfaces.hpp"
 #include "io/offload.hpp"
 #include "io/tcp.hpp"
 #include "node/directories.hpp"
+#include "node/membership.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/discovery/discovery.hpp"
-#include "p2p/discovery/mdns.hpp"
 #include "p2p/host.hpp"
 #include "p2p/kad/dht.hpp"
 #include "p2p/nat/address_manager.hpp"
@@ -31,9 +30,6 @@
 
 namespace kwaai::node {
 namespace {
-
-constexpr io::Duration kJoinAgain = std::chrono::seconds(2);
-constexpr io::Duration kJoinAgainMax = std::chrono::minutes(1);
 
 io::Task<Result<codec::Buffer>> tell_loading(p2p::PeerId /*caller*/, codec::Buffer /*request*/) {
     co_return fail(Errc::unavailable, "the blocks are being loaded; ask again soon");
@@ -90,6 +86,12 @@ struct BlockNode::Parts {
                   autonat_options(dialler_identity, "kwaai/" + options.version)),
           rpc(host, loop.clock(), hivemind::RpcLimits{}),
           dht(host, loop.clock(), dht_options()),
+          membership(loop,
+                     host,
+                     dht,
+                     {.bootstrap = options.bootstrap,
+                      .finds_neighbours = options.finds_neighbours,
+                      .file = identity.network_path()}),
           discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}),
           traversal(host, loop.clock(), &addresses, traversal_options()) {}
 
@@ -99,14 +101,8 @@ struct BlockNode::Parts {
                                  Parts& parts,
                                  std::function<void(const std::string&)> on_note);
     io::Task<void> run_host(io::TaskGroup& group);
-    io::Task<void> join(std::function<void(const std::string&)> on_note);
-    io::Task<Result<std::size_t>> find_network();
-    void open_archive();
-    void save_last();
     [[nodiscard]] Result<> offer();
     void map_ports();
-    [[nodiscard]] Result<> find_neighbours();
-    io::Task<void> meet(std::vector<p2p::Multiaddr> found);
 
     io::Loop& loop;
     Identity identity;
@@ -118,45 +114,18 @@ struct BlockNode::Parts {
     p2p::Autonat autonat;
     hivemind::RpcServer rpc;
     p2p::kad::Dht dht;
+    Membership membership;
     p2p::Discovery discovery;
     std::function<void(const std::string&)> note;  // of run(), while it runs; may be empty
     p2p::relay::NatTraversal traversal;
     std::unique_ptr<io::WorkerThreads> routers;  // its end waits for the removal of mappings
     std::optional<p2p::PortMapper> mapper;
-    std::optional<p2p::Mdns> mdns;
-    io::TaskGroup* attending = nullptr;  // of attend(), while it runs
-    std::optional<p2p::kad::DhtArchive> archive;
-    std::string archive_note;
     std::unique_ptr<engine::BlockEngine> engine;
     double rows_per_second = 0;  // of it, measured when it was loaded; 0: not known
     std::unique_ptr<petals::BlockServer> server;
     std::stop_source closing;
     io::WorkerThreads loading{1};
-    io::WorkerThreads saving{1};
 };
-
-// A node works without it.
-void BlockNode::Parts::open_archive() {
-    const std::string path = identity.network_path();
-    if (path.empty()) return;
-    auto opened = p2p::kad::DhtArchive::open(path, dht.limits());
-    if (opened) {
-        archive_note = std::move(opened->note);
-        archive.emplace(std::move(opened->archive));
-        auto kept = archive->load(seconds_since_1970());
-        if (kept) return dht.restore(std::move(*kept));
-        archive_note = kept.error().context;
-        return;
-    }
-    archive_note = "this node will not know its network after a restart: " + opened.error().context;
-}
-
-// What changed since the last round; nothing runs any more.
-void BlockNode::Parts::save_last() {
-    if (!archive) return;
-    const Result<> saved = archive->save(dht.kept(), seconds_since_1970());
-    static_cast<void>(saved);  // said in an earlier round
-}
 
 p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     p2p::kad::DhtOptions chosen;
@@ -199,77 +168,16 @@ io::Task<void> BlockNode::Parts::attend(io::TaskGroup& group,
                 std::ref(parts.dht),
                 member_mode(parts.options.relaying),
                 std::ref(parts.loop.clock()));
-    parts.attending = &group;
-    if (parts.mdns) group.spawn(&p2p::Mdns::run, std::ref(*parts.mdns));
     if (parts.mapper) group.spawn(&p2p::PortMapper::run, std::ref(*parts.mapper));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
-    if (!parts.archive_note.empty() && on_note) on_note(parts.archive_note);
-    if (parts.archive) {
-        p2p::kad::SaveOptions saving{.unix_seconds = seconds_since_1970, .on_note = on_note};
-        group.spawn(p2p::kad::keep_saved,
-                    std::ref(parts.dht),
-                    std::ref(*parts.archive),
-                    std::ref(parts.loop.clock()),
-                    std::ref(parts.saving),
-                    std::move(saving));
-    }
-    group.spawn(&Parts::join, std::ref(parts), std::move(on_note));
+    group.spawn(&Membership::run, std::ref(parts.membership), std::move(on_note));
     co_return;
 }
 
 io::Task<void> BlockNode::Parts::run_host(io::TaskGroup& group) {
     co_await host.run();
     group.cancel();
-}
-
-// Nodes that were named, else those of an earlier run.
-io::Task<Result<std::size_t>> BlockNode::Parts::find_network() {
-    Result<std::size_t> joined = std::size_t{0};
-    if (!options.bootstrap.empty()) {
-        joined = co_await dht.bootstrap(options.bootstrap);
-        if (joined) co_return joined;
-    }
-    const auto again = co_await dht.rejoin();
-    if (again) co_return again;
-    co_return joined;
-}
-
-io::Task<void> BlockNode::Parts::join(std::function<void(const std::string&)> on_note) {
-    io::Duration pause = kJoinAgain;
-    while (true) {
-        if (dht.peer_count() == 0) {
-            const auto joined = co_await find_network();
-            if (!joined && pause == kJoinAgain && on_note)
-                on_note(joined.error().context + "; trying again and again");
-            const bool is_known = joined && *joined > 0;
-            if (is_known && on_note) on_note(joined_sentence(*joined));
-            pause = is_known ? kJoinAgain : std::min(2 * pause, kJoinAgainMax);
-        }
-        co_await loop.clock().sleep_for(pause);
-    }
-}
-
-// Whoever is found is asked for the others of its network.
-io::Task<void> BlockNode::Parts::meet(std::vector<p2p::Multiaddr> found) {
-    const auto joined = co_await dht.bootstrap(std::move(found));
-    static_cast<void>(joined);  // it may speak another protocol, or be gone
-}
-
-Result<> BlockNode::Parts::find_neighbours() {
-    KWAAI_TRY(auto socket,
-              io::open_multicast(loop,
-                                 {.host = p2p::kMdnsGroup, .port = p2p::kMdnsPort},
-                                 io::interface_addresses(io::IpFamily::v4)));
-    const auto on_found = [this](const p2p::PeerId& /*peer*/,
-                                 const std::vector<p2p::Multiaddr>& found) {
-        attending->spawn(&Parts::meet, std::ref(*this), found);
-    };
-    mdns.emplace(host,
-                 loop.clock(),
-                 std::move(socket),
-                 p2p::MdnsOptions{.limits = {}, .random = {}, .on_found = on_found});
-    return {};
 }
 
 void BlockNode::Parts::map_ports() {
@@ -309,11 +217,8 @@ Result<std::unique_ptr<BlockNode>> BlockNode::listen(io::Loop& loop,
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
     if (parts->options.maps_ports) parts->map_ports();
-    if (parts->options.finds_neighbours) {
-        KWAAI_CHECKED(parts->find_neighbours());
-    }
+    KWAAI_CHECKED(parts->membership.open());
     parts->rpc.handle_unary(petals::kInfoMethod, tell_loading);
-    parts->open_archive();
     return std::unique_ptr<BlockNode>(new BlockNode(std::move(parts)));
 }
 
@@ -321,7 +226,6 @@ BlockNode::BlockNode(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
 
 BlockNode::~BlockNode() {
     parts_->closing.request_stop();
-    parts_->save_last();
 }
 
 std::vector<p2p::Multiaddr> BlockNode::addresses() const {

@@ -12,6 +12,7 @@
 #include "io/tcp.hpp"
 #include "node/directories.hpp"
 #include "node/identity.hpp"
+#include "node/membership.hpp"
 #include "node/swarm_names.hpp"
 #include "node/traversal.hpp"
 #include "p2p/discovery/discovery.hpp"
@@ -52,6 +53,13 @@ struct ClientNode::Parts {
                 .random = {},
                 .web_client = options.web_client}),
           dht(host, loop.clock(), {.seed = seconds_since_1970()}),
+          membership(loop,
+                     host,
+                     dht,
+                     {.bootstrap = options.bootstrap,
+                      .finds_neighbours = options.finds_neighbours,
+                      .file = options.network_file,
+                      .shares_file = true}),
           discovery(host, loop.clock(), dht, {.unix_seconds = seconds_since_1970}),
           traversal(host, loop.clock(), nullptr, dialling_traversal()) {}
 
@@ -61,7 +69,6 @@ struct ClientNode::Parts {
                                  Result<>& ended);
     static io::Task<void> serve(io::TaskGroup& group, Parts& parts, std::function<void()> on_ready);
     io::Task<Result<>> begin();
-    io::Task<Result<>> join();
     io::Task<std::vector<petals::PeerAddress>> find_servers();
     [[nodiscard]] petals::SwarmOptions swarm_options(const petals::ModelDigest& digest);
     [[nodiscard]] petals::SwarmModelOptions model_options() const;
@@ -71,6 +78,7 @@ struct ClientNode::Parts {
     io::TcpNetwork network;
     p2p::Host host;
     p2p::kad::Dht dht;
+    Membership membership;
     p2p::Discovery discovery;
     p2p::relay::NatTraversal traversal;
     std::unique_ptr<engine::ModelEnds> ends;
@@ -82,29 +90,13 @@ struct ClientNode::Parts {
     io::WorkerThreads work{1};
 };
 
-// A network that has lost all whom this client knew is joined again.
 io::Task<std::vector<petals::PeerAddress>> ClientNode::Parts::find_servers() {
-    if (dht.peer_count() == 0) {
-        const auto joined = co_await dht.bootstrap(options.bootstrap);
-        static_cast<void>(joined);  // nobody is found then
-    }
     std::string name = inference_name(prefix_of(options.prefix, ends->model_name()));
     const std::vector<p2p::FoundPeer> found = co_await discovery.find(std::move(name), kServersMax);
     std::vector<petals::PeerAddress> servers;
     for (const p2p::FoundPeer& peer : found)
         servers.push_back({.address = peer.address, .blocks = {}});
     co_return servers;
-}
-
-io::Task<Result<>> ClientNode::Parts::join() {
-    if (!options.finds_servers) co_return Result<>();
-    if (options.bootstrap.empty())
-        co_return fail(Errc::invalid_argument,
-                       "to find servers, name a node of their network to begin with: --bootstrap "
-                       "and an address that `kwaai serve` printed");
-    KWAAI_CO_TRY(const std::size_t known, co_await dht.bootstrap(options.bootstrap));
-    if (options.events.on_note) options.events.on_note(joined_sentence(known));
-    co_return Result<>();
 }
 
 petals::SwarmOptions ClientNode::Parts::swarm_options(const petals::ModelDigest& digest) {
@@ -147,7 +139,9 @@ io::Task<Result<>> ClientNode::Parts::begin() {
             options.model_path, cache_directory() + "/digests", stopping.get_token());
     };
     KWAAI_CO_TRY(const petals::ModelDigest digest, co_await io::offload(work, take_digest));
-    KWAAI_CO_CHECKED(co_await join());
+    if (options.finds_servers) {
+        KWAAI_CO_CHECKED(co_await membership.joined());
+    }
     swarm.emplace(host, loop.clock(), swarm_options(digest), options.events.on_note);
     KWAAI_CO_CHECKED(co_await swarm->connect());
     io::WorkQueue* queue = &work;
@@ -175,6 +169,8 @@ io::Task<void> ClientNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&p2p::Host::run, std::ref(parts.host));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
     group.spawn(&p2p::relay::NatTraversal::run, std::ref(parts.traversal));
+    if (parts.options.finds_servers)
+        group.spawn(&Membership::run, std::ref(parts.membership), parts.options.events.on_note);
     ended = co_await parts.begin();
     if (ended) co_await io::with_group(&Parts::serve, std::ref(parts), std::move(on_ready));
     parts.host.close();
@@ -184,6 +180,9 @@ io::Task<void> ClientNode::Parts::attend(io::TaskGroup& group,
 Result<std::unique_ptr<ClientNode>> ClientNode::make(io::Loop& loop, ClientNodeOptions options) {
     KWAAI_TRY(const Identity identity, Identity::ephemeral());
     auto parts = std::make_unique<Parts>(loop, identity, std::move(options));
+    if (parts->options.finds_servers) {
+        KWAAI_CHECKED(parts->membership.open());
+    }
     return std::unique_ptr<ClientNode>(new ClientNode(std::move(parts)));
 }
 

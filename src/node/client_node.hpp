@@ -32,8 +32,11 @@ struct ClientNodeOptions {
     std::string model_path;
     std::string version;  // of the program
     std::vector<petals::PeerAddress> peers;
-    bool finds_servers = false;                             // by the model's name, in the DHT
-    std::vector<p2p::Multiaddr> bootstrap;                  // nodes of the network, with /p2p
+    bool finds_servers = false;             // by the model's name, in the DHT
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
+    bool finds_neighbours = false;          // those of the local network (mDNS)
+    /// Where the nodes that are met are kept for other runs; empty: nowhere.
+    std::string network_file;
     std::string prefix;                                     // of stock servers' blocks
     hivemind::WireType rows = hivemind::WireType::float32;  // of what is sent
     std::uint32_t context = 0;                              // as ModelEndsOptions
@@ -50,7 +53,7 @@ struct ClientNodeOptions {
 /// it.
 class ClientNode {
 public:
-    /// Nothing is loaded yet.
+    /// Nothing is loaded yet. Errors of io::open_multicast where it finds neighbours.
     static Result<std::unique_ptr<ClientNode>> make(io::Loop& loop, ClientNodeOptions options);
 
     ClientNode(const ClientNode&) = delete;
@@ -60,7 +63,7 @@ public:
 
     /// Loads both ends of the model, takes its digest, joins the network where servers are to be
     /// found, asks the peers, calls `on_ready` and serves requests until stop(). Errors of
-    /// ModelEnds::load, read_model_digest, Dht::bootstrap and Swarm::connect.
+    /// ModelEnds::load, read_model_digest, Membership::joined and Swarm::connect.
     /// Cancellation ends it at once, except while it loads.
     io::Task<Result<>> run(std::function<void()> on_ready);
     /// Requests get their last event, then run() ends.

@@ -24,4 +24,8 @@ std::string data_directory() {
     return directory("XDG_DATA_HOME", "/.local/share");
 }
 
+std::string client_network_path() {
+    return data_directory() + "/client.network";
+}
+
 }  // namespace kwaai::node

@@ -10,4 +10,7 @@ namespace kwaai::node {
 /// ${XDG_DATA_HOME:-~/.local/share}/kwaai: what cannot.
 [[nodiscard]] std::string data_directory();
 
+/// data_directory()/client.network: the nodes that programs without an identity of their own met.
+[[nodiscard]] std::string client_network_path();
+
 }  // namespace kwaai::node

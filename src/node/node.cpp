@@ -14,6 +14,7 @@
 #include "io/tcp.hpp"
 #include "node/block_node.hpp"
 #include "node/client_node.hpp"
+#include "node/directories.hpp"
 
 namespace kwaai::node {
 namespace {
@@ -107,7 +108,7 @@ Result<> Node::Parts::open_ports() {
                                 .threads = 0,
                                 .on_progress = options.engine.on_progress,
                                 .maps_ports = options.blocks->maps_ports,
-                                .finds_neighbours = options.blocks->finds_neighbours,
+                                .finds_neighbours = options.finds_neighbours,
                                 .relaying = options.blocks->relaying,
                                 .web = options.web};
         KWAAI_TRY(blocks, BlockNode::listen(loop, options.blocks->identity, std::move(wanted)));
@@ -133,6 +134,8 @@ ClientNodeOptions Node::Parts::client_options() const {
                              .peers = options.peers,
                              .finds_servers = options.finds_servers,
                              .bootstrap = options.bootstrap,
+                             .finds_neighbours = !blocks && options.finds_neighbours,
+                             .network_file = {},
                              .prefix = options.prefix,
                              .rows = options.rows,
                              .context = options.engine.context,
@@ -142,10 +145,12 @@ ClientNodeOptions Node::Parts::client_options() const {
                              .servers_min = 1,
                              .web_client = options.web.client,
                              .events = {}};
-    if (blocks)
+    if (blocks) {
         add_own(wanted);
-    else
+    } else {
+        wanted.network_file = client_network_path();
         wanted.on_progress = options.engine.on_progress;
+    }
     wanted.events.on_note = [this](const std::string& text) {
         if (events.on_note) events.on_note(text);
     };

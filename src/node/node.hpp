@@ -27,7 +27,6 @@ struct ServeBlocks {
     std::vector<p2p::Multiaddr> listen;          // at least one
     std::optional<inference::BlockRange> range;  // empty: all
     bool maps_ports = false;                     // asks the router to
-    bool finds_neighbours = false;               // by mDNS
     RelayOptions relaying;
 };
 
@@ -41,6 +40,7 @@ struct NodeOptions {
     std::vector<petals::PeerAddress> peers;
     bool finds_servers = false;             // of the model's other blocks, in the DHT
     std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
+    bool finds_neighbours = false;          // nodes of it on the local network, by mDNS
     std::string prefix;  // of the names of blocks: those of stock peers, and those served
     hivemind::WireType rows = hivemind::WireType::float32;
     crypto::WebTls web;               // for secure WebSockets

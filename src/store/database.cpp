@@ -34,6 +34,8 @@ std::unexpected<Error> failed(sqlite3* handle, int status, std::string_view path
 
 // SQLite gives its journal the mode of the file.
 Result<> make_private(const std::string& path) {
+    std::error_code unmade;  // opening says what is wrong then
+    std::filesystem::create_directories(std::filesystem::path(path).parent_path(), unmade);
     const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, S_IRUSR | S_IWUSR);
     if (descriptor < 0) return fail(Errc::io, path + ": " + std::generic_category().message(errno));
     const int status = ::fchmod(descriptor, S_IRUSR | S_IWUSR);

@@ -55,9 +55,10 @@ class Database {
 public:
     struct Opened;
 
-    /// Makes the file (0600) where there is none. One that is damaged is renamed to PATH.damaged,
-    /// in place of an earlier one. `Errc::unsupported` for a file of a newer program, `io` where
-    /// the file system refuses, `unavailable` while another process holds it.
+    /// Makes the file (0600), and its directories, where there is none. One that is damaged is
+    /// renamed to PATH.damaged, in place of an earlier one. `Errc::unsupported` for a file of a
+    /// newer program, `io` where the file system refuses, `unavailable` while another process holds
+    /// it.
     static Result<Opened> open(const DatabaseOptions& options);
 
     Database(Database&&) noexcept;

@@ -1,12 +1,45 @@
 """Texts through nodes that nobody named: they are found in the network that one of them belongs to."""
 
+import contextlib
 import json
+import os
 import pathlib
+import shutil
+import subprocess
 import time
 import unittest
 
 from kwaai_process import Server, run
 from swarm_test import GREEDY, PROMPT, SAMPLED, Node, Swarm, Writing
+
+
+LOCAL_IP = "10.9.8.7"  # in a network of the test's own
+
+
+@contextlib.contextmanager
+def local_network():
+    """What to put in front of a command so that it runs in a network of its own, where multicast works."""
+    name = f"kwaai-{os.getpid()}"
+    commands = [
+        f"ip netns add {name}",
+        f"ip -n {name} link set lo up",
+        f"ip -n {name} link add cable type veth peer name end",
+        f"ip -n {name} addr add {LOCAL_IP}/24 dev cable",
+        f"ip -n {name} link set cable up",
+        f"ip -n {name} link set end up",
+    ]
+    try:
+        for command in commands:
+            try:
+                done = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+            except FileNotFoundError as error:
+                raise unittest.SkipTest("skipped: network namespaces need the program ip") from error
+            if done.returncode != 0:
+                raise unittest.SkipTest(f"skipped: {command}: {done.stderr.strip()}")
+        yield ["ip", "netns", "exec", name]
+    finally:
+        if shutil.which("ip"):
+            subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
 
 
 def network(node):
@@ -107,8 +140,41 @@ class Finding(Swarm):
             damaged.says("A damaged file was put aside as " + key + ".network.damaged")
             self.assertNotIn("Joined", damaged.said())
 
+    def test_a_client_remembers_whom_it_met(self):
+        home = {"XDG_DATA_HOME": str(self.folder / "client")}
+        nodes = self.joined("0:2", "2:5")
+        words = ["run", self.model, "--swarm", *PROMPT, *GREEDY, "--max-tokens", "20"]
+        named = run(*words, *network(nodes[1]), environment=home)
+        self.assertEqual(named.returncode, 0, named.stderr)
+        file = self.folder / "client" / "kwaai" / "client.network"
+        self.assertEqual(file.stat().st_mode & 0o777, 0o600)
+        nodes[1].kill()  # the one that was named; the other is known, too
+        twin = Node(self.model, "2:5", *network(nodes[0]))
+        self.addCleanup(twin.__exit__)
+        remembered = run(*words, environment=home)
+        self.assertEqual(remembered.returncode, 0, remembered.stderr)
+        self.assertEqual(remembered.stdout, named.stdout)
+        nodes[0].kill()
+        twin.kill()
+        alone = run(*words, environment=home)
+        self.assertNotEqual(alone.returncode, 0)
+        self.assertIn(b"met in the past", alone.stderr)
+
+    def test_neighbours_are_found_without_being_named(self):
+        home = {"XDG_DATA_HOME": str(self.folder / "client")}
+        words = ["run", self.model, "--swarm", "--mdns", *PROMPT, *GREEDY, "--max-tokens", "20"]
+        with local_network() as within:
+            with Node(self.model, "0:5", "--mdns", "--listen", f"/ip4/{LOCAL_IP}/tcp/0", within=within) as node:
+                found = run(*words, environment=home, within=within)
+                self.assertEqual(found.returncode, 0, found.stderr)
+                self.assertIn(node.short.encode(), found.stderr)
+            lost = run(*words, environment={"XDG_DATA_HOME": str(self.folder / "other")}, within=within)
+            self.assertNotEqual(lost.returncode, 0)
+            self.assertIn(b"no node was found on the local network", lost.stderr)
+
     def test_what_is_missing_is_said(self):
-        alone = run("run", self.model, "--swarm", *PROMPT)
+        home = {"XDG_DATA_HOME": str(self.folder / "client")}
+        alone = run("run", self.model, "--swarm", *PROMPT, environment=home)
         self.assertNotEqual(alone.returncode, 0)
         self.assertIn(b"--bootstrap", alone.stderr)
         nobody = "/ip4/127.0.0.1/tcp/1/p2p/12D3KooWM6CgA9iBFZmcYAHA6A2qvbAxqfkmrYiRQuz3XEsk4Ksv"

@@ -7,10 +7,13 @@ import os
 import pathlib
 import signal
 import subprocess
+import tempfile
 import time
 import unittest
 
 KWAAI = os.environ["KWAAI_BINARY"]
+DATA = tempfile.TemporaryDirectory()  # in place of the user's own
+os.environ["XDG_DATA_HOME"] = DATA.name
 TIMEOUT_S = 120  # of anything: a test that waits this long has failed
 
 
@@ -36,10 +39,10 @@ def smollm2():
     return path
 
 
-def run(*arguments, stdin="", environment=None):
-    """Runs the program to its end; its stdin is not a terminal."""
+def run(*arguments, stdin="", environment=None, within=()):
+    """Runs the program to its end, with `within` in front of the command; its stdin is not a terminal."""
     return subprocess.run(
-        [KWAAI, *arguments],
+        [*within, KWAAI, *arguments],
         input=stdin.encode() if isinstance(stdin, str) else stdin,
         capture_output=True,
         timeout=TIMEOUT_S,

@@ -28,11 +28,12 @@ SAMPLED = ["--temperature", "1.2", "--seed", "11"]
 class Node:
     """`kwaai serve --blocks` on a port that the system chooses. A context manager; its process has ended after it."""
 
-    def __init__(self, model, blocks, *arguments):
+    def __init__(self, model, blocks, *arguments, within=()):
+        """`within` is put in front of the command."""
         # A file: nobody reads a pipe while a test looks elsewhere.
         self.notes = tempfile.TemporaryFile()
         self.process = subprocess.Popen(
-            [KWAAI, "serve", model, "--blocks", blocks, "--threads", "1", *arguments],
+            [*within, KWAAI, "serve", model, "--blocks", blocks, "--threads", "1", *arguments],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=self.notes,
