@@ -157,11 +157,18 @@ TEST_CASE("an older layout is led on, a newer one refused") {
     CHECK(std::filesystem::exists(folder.file()));
 }
 
-TEST_CASE("a folder that is not there is an error with its name") {
-    const auto missing = Database::open({.path = "/nonexistent/state.db", .migrations = {}});
-    REQUIRE_FALSE(missing.has_value());
-    CHECK(missing.error().code == Errc::io);
-    CHECK(missing.error().context.find("/nonexistent/state.db") != std::string::npos);
+TEST_CASE("folders are made where they are missing") {
+    const Folder folder;
+    const std::string path = folder.file() + ".d/of/state.db";
+    CHECK(Database::open({.path = path, .migrations = {}}));
+    CHECK(std::filesystem::exists(path));
+}
+
+TEST_CASE("a folder that cannot be made is an error with the file's name") {
+    const auto refused = Database::open({.path = "/dev/null/state.db", .migrations = {}});
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == Errc::io);
+    CHECK(refused.error().context.find("/dev/null/state.db") != std::string::npos);
 }
 
 }  // namespace
