@@ -17,7 +17,9 @@ step_gcc() { check_preset gcc -LE lint; }
 
 step_asan() {
   export KWAAI_SIM_SEEDS=20 # make test and gcc run a thousand, and the large networks
-  export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1 UBSAN_OPTIONS=print_stacktrace=1
+  # Small fake stacks: all of them are searched after each exception.
+  export ASAN_OPTIONS=detect_stack_use_after_return=1:max_uar_stack_size_log=16:malloc_context_size=10:strict_string_checks=1
+  export UBSAN_OPTIONS=print_stacktrace=1
   check_preset asan -LE lint -E '^(golden|install)' # the numbers of whole models and the installed tree: as in any other build
 }
 
