@@ -18,6 +18,7 @@ namespace {
 using detail::in;
 using SslOwner = std::unique_ptr<SSL, detail::Freer<SSL_free>>;
 
+constexpr std::size_t kBusyBytes = kTlsPlainBytesMax / 2;  // at once: more are likely to follow
 constexpr long kChainBytesMax = 2 * static_cast<long>(kCertificateBytesMax);
 // AES-128 first: fewer rounds than AES-256, and as hard to break in practice.
 constexpr const char* kCiphers =
@@ -33,6 +34,32 @@ std::vector<unsigned char> protocol_list(const std::vector<std::string>& protoco
         list.insert(list.end(), protocol.begin(), protocol.end());
     }
     return list;
+}
+
+// What OpenSSL writes goes to the end of the vector that is the BIO's data.
+int append(BIO* bio, const char* bytes, std::size_t count, std::size_t* taken) {
+    auto& into = *static_cast<std::vector<std::byte>*>(BIO_get_data(bio));
+    const Bytes written = std::as_bytes(std::span(bytes, count));
+    into.insert(into.end(), written.begin(), written.end());
+    *taken = count;
+    return 1;
+}
+
+long control(BIO* /*bio*/, int command, long /*number*/, void* /*argument*/) {
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+const BIO_METHOD* output_method() {
+    static const auto method = [] {
+        const int type = BIO_get_new_index() | BIO_TYPE_SOURCE_SINK;
+        std::unique_ptr<BIO_METHOD, detail::Freer<BIO_meth_free>> made(
+            BIO_meth_new(type, "vector"));
+        KWAAI_CHECK(made != nullptr && BIO_meth_set_write_ex(made.get(), append) == 1 &&
+                        BIO_meth_set_ctrl(made.get(), control) == 1,
+                    "out of memory");
+        return made;
+    }();
+    return method.get();
 }
 
 Result<> no_judge(std::span<const Bytes> /*chain*/) {
@@ -66,8 +93,9 @@ std::unique_ptr<TlsContext::State> detail::make_tls_state() {
 
 struct TlsEngine::State {
     SslOwner ssl;
-    BIO* input = nullptr;   // of ssl
-    BIO* output = nullptr;  // of ssl
+    BIO* input = nullptr;  // of ssl
+    std::vector<std::byte> output;
+    bool keeps_buffers = false;
     TlsOptions options;
     std::optional<Error> refusal;  // of options.verify
 
@@ -114,6 +142,16 @@ struct TlsEngine::State {
             rest = rest.subspan(1 + name.size());
         }
         return SSL_TLSEXT_ERR_ALERT_FATAL;
+    }
+
+    // OpenSSL's buffers for a record each way: many large records use them again and again, a
+    // connection that says little does without.
+    void keep_buffers(bool is_busy) {
+        if (is_busy == std::exchange(keeps_buffers, is_busy)) return;
+        if (is_busy)
+            SSL_clear_mode(ssl.get(), SSL_MODE_RELEASE_BUFFERS);
+        else
+            SSL_set_mode(ssl.get(), SSL_MODE_RELEASE_BUFFERS);
     }
 
     // Whether the peer has to say more; an error of `result` else.
@@ -173,12 +211,13 @@ TlsEngine::TlsEngine(const TlsContext& context, TlsOptions options)
     state_->ssl.reset(SSL_new(context.state().context.get()));
     SSL* const ssl = state_->ssl.get();
     state_->input = BIO_new(BIO_s_mem());
-    state_->output = BIO_new(BIO_s_mem());
-    KWAAI_CHECK(ssl != nullptr && state_->input != nullptr && state_->output != nullptr,
-                "out of memory");
+    BIO* const output = BIO_new(output_method());
+    KWAAI_CHECK(ssl != nullptr && state_->input != nullptr && output != nullptr, "out of memory");
+    BIO_set_data(output, &state_->output);
+    BIO_set_init(output, 1);
     // At its end is more, some time: not the end of the connection.
     BIO_set_mem_eof_return(state_->input, -1);
-    SSL_set_bio(ssl, state_->input, state_->output);
+    SSL_set_bio(ssl, state_->input, output);
     SSL_set_app_data(ssl, state_.get());
     if (state_->options.role == TlsRole::server) {
         SSL_set_accept_state(ssl);
@@ -197,6 +236,7 @@ TlsEngine& TlsEngine::operator=(TlsEngine&&) noexcept = default;
 TlsEngine::~TlsEngine() = default;
 
 void TlsEngine::feed(Bytes bytes) {
+    state_->keep_buffers(bytes.size() >= kBusyBytes);
     KWAAI_CHECK(
         bytes.empty() || BIO_write(state_->input, bytes.data(), static_cast<int>(bytes.size())) ==
                              static_cast<int>(bytes.size()),
@@ -204,18 +244,13 @@ void TlsEngine::feed(Bytes bytes) {
 }
 
 void TlsEngine::take_output(std::vector<std::byte>& out) {
-    const std::size_t count = BIO_ctrl_pending(state_->output);
-    if (count == 0) return;
-    const std::size_t held = out.size();
-    out.resize(held + count);
-    KWAAI_CHECK(BIO_read(state_->output, out.data() + held, static_cast<int>(count)) ==
-                    static_cast<int>(count),
-                "what is pending can be read");
+    if (out.empty()) return out.swap(state_->output);
+    out.insert(out.end(), state_->output.begin(), state_->output.end());
+    state_->output.clear();
 }
 
 Result<bool> TlsEngine::handshake() {
     const detail::ErrorQueueGuard guard;
-    ERR_clear_error();
     const int result = SSL_do_handshake(state_->ssl.get());
     if (result == 1) return true;
     KWAAI_TRY(const bool wants_more, state_->wants_more(result));
@@ -233,7 +268,6 @@ std::optional<std::string> TlsEngine::protocol() const {
 
 Result<std::optional<std::size_t>> TlsEngine::read(MutableBytes into) {
     const detail::ErrorQueueGuard guard;
-    ERR_clear_error();
     std::size_t count = 0;
     const int result = SSL_read_ex(state_->ssl.get(), into.data(), into.size(), &count);
     if (result == 1) return count;
@@ -245,7 +279,7 @@ Result<std::optional<std::size_t>> TlsEngine::read(MutableBytes into) {
 Result<> TlsEngine::write(Bytes plain) {
     KWAAI_CHECK(!plain.empty() && plain.size() <= kTlsPlainBytesMax, "a record of 1 to 16384");
     const detail::ErrorQueueGuard guard;
-    ERR_clear_error();
+    state_->keep_buffers(plain.size() >= kBusyBytes);
     std::size_t count = 0;
     if (SSL_write_ex(state_->ssl.get(), plain.data(), plain.size(), &count) == 1) return {};
     return fail(Errc::closed, "TLS: " + detail::tls_reason());
@@ -253,7 +287,6 @@ Result<> TlsEngine::write(Bytes plain) {
 
 Result<> TlsEngine::end() {
     const detail::ErrorQueueGuard guard;
-    ERR_clear_error();
     if ((SSL_get_shutdown(state_->ssl.get()) & SSL_SENT_SHUTDOWN) != 0) return {};
     if (SSL_shutdown(state_->ssl.get()) >= 0) return {};
     return fail(Errc::closed, "TLS: " + detail::tls_reason());

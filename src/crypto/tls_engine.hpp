@@ -66,6 +66,7 @@ public:
     /// read of the transport gave, and use it up.
     void feed(Bytes bytes);
     /// Appends what is to be sent to `out`: look after each call of handshake(), write() and end().
+    /// Where `out` is empty its memory is used for what comes next.
     void take_output(std::vector<std::byte>& out);
 
     /// Goes as far as what was fed allows; whether the handshake is done, else more is needed.
