@@ -1,3 +1,4 @@
+#include <memory>
 #include <utility>
 
 #include <boost/asio/co_spawn.hpp>
@@ -16,8 +17,32 @@ namespace asio = boost::asio;
 
 namespace {
 
+class MachineAlarm final : public Alarm {
+public:
+    MachineAlarm(asio::io_context& context, TimePoint deadline, std::move_only_function<void()> fn)
+        : timer_(context, deadline), call_(std::make_shared<Call>(std::move(fn))) {
+        timer_.async_wait([call = call_](const boost::system::error_code& error) {
+            if (!error && call->is_wanted) call->fn();
+        });
+    }
+
+    // The wait may have ended already, and only its call be due.
+    ~MachineAlarm() override { call_->is_wanted = false; }
+
+private:
+    struct Call {
+        std::move_only_function<void()> fn;
+        bool is_wanted = true;
+    };
+
+    asio::steady_timer timer_;
+    std::shared_ptr<Call> call_;
+};
+
 class MachineClock final : public Clock {
 public:
+    explicit MachineClock(asio::io_context& context) : context_(context) {}
+
     [[nodiscard]] TimePoint now() const override { return std::chrono::steady_clock::now(); }
 
     Task<void> sleep_until(TimePoint deadline) override {
@@ -28,6 +53,14 @@ public:
         co_await timer.async_wait(token);
         if (error) throw_cancelled();
     }
+
+    std::unique_ptr<Alarm> call_at(TimePoint deadline,
+                                   std::move_only_function<void()> fn) override {
+        return std::make_unique<MachineAlarm>(context_, deadline, std::move(fn));
+    }
+
+private:
+    asio::io_context& context_;
 };
 
 }  // namespace
@@ -37,7 +70,7 @@ struct Loop::State {
     asio::io_context context{1};
     asio::executor_work_guard<asio::io_context::executor_type> guard{context.get_executor()};
     Mailbox& mailbox{asio::use_service<Mailbox>(context)};
-    MachineClock clock;
+    MachineClock clock{context};
 };
 
 Loop::Loop() : state_(std::make_unique<State>()) {}

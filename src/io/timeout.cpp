@@ -2,28 +2,21 @@
 
 #include <cstdio>
 #include <functional>
+#include <memory>
+
+#include <boost/asio/this_coro.hpp>
 
 #include "io/task_group.hpp"
 
 namespace kwaai::io {
 namespace {
 
-Task<void> contend(TaskGroup& group, bool& is_finished, Task<void> task) {
+Task<void> finish(bool& is_finished, Task<void> task) {
     co_await std::move(task);
     is_finished = true;
-    group.cancel();
 }
 
-Task<void> cancel_after(TaskGroup& group, Clock& clock, Duration limit) {
-    co_await clock.sleep_for(limit);
-    group.cancel();
-}
-
-// Nothing starts in a cancelled group: a task that never waits costs no timer.
-Task<void> race(
-    TaskGroup& group, Clock& clock, Duration limit, bool& is_finished, Task<void> task) {
-    group.spawn(contend, std::ref(group), std::ref(is_finished), std::move(task));
-    group.spawn(cancel_after, std::ref(group), std::ref(clock), limit);
+Task<void> nothing() {
     co_return;
 }
 
@@ -37,8 +30,15 @@ Error timeout_error(Duration limit) {
 }
 
 Task<bool> finishes_within(Clock& clock, Duration limit, Task<void> task) {
+    const LoopExecutor executor = co_await boost::asio::this_coro::executor;
+    TaskGroup group(executor);
     bool is_finished = false;
-    co_await with_group(race, std::ref(clock), limit, std::ref(is_finished), std::move(task));
+    group.spawn(finish, std::ref(is_finished), std::move(task));
+    // A task that never waits costs no timer.
+    std::unique_ptr<Alarm> alarm;
+    if (!is_finished) alarm = clock.call_after(limit, [&group] { group.cancel(); });
+    Task<void> body = nothing();
+    co_await group.run(std::move(body));
     co_return is_finished;
 }
 

@@ -50,6 +50,14 @@ Result<ReadPart> read_part(Bytes bytes) {
     return ReadPart{protocol, value, bytes.size() - rest.size() + value.size()};
 }
 
+// The first part of an address that was checked when it was made.
+AddrPart take_checked(Bytes& rest) {
+    const Result<ReadPart> part = read_part(rest);
+    KWAAI_CHECK(part.has_value(), "an address was checked when it was made");
+    rest = rest.subspan(part->size);
+    return {part->protocol->code, part->value};
+}
+
 void append_part(std::string& bytes, const AddrProtocol& protocol, Bytes value) {
     codec::Buffer part;
     codec::append_varint(part, static_cast<std::uint64_t>(protocol.code));
@@ -188,13 +196,18 @@ std::string Multiaddr::to_text() const {
 
 std::vector<AddrPart> Multiaddr::parts() const {
     std::vector<AddrPart> parts;
-    for (Bytes rest = bytes(); !rest.empty();) {
-        const Result<ReadPart> part = read_part(rest);
-        KWAAI_CHECK(part.has_value(), "an address was checked when it was made");
-        parts.push_back({part->protocol->code, part->value});
-        rest = rest.subspan(part->size);
-    }
+    for (Bytes rest = bytes(); !rest.empty();)
+        parts.push_back(take_checked(rest));
     return parts;
+}
+
+std::optional<AddrPart> Multiaddr::part(std::size_t index) const {
+    Bytes rest = bytes();
+    for (std::size_t i = 0; !rest.empty(); ++i) {
+        const AddrPart part = take_checked(rest);
+        if (i == index) return part;
+    }
+    return std::nullopt;
 }
 
 std::optional<PeerId> Multiaddr::peer() const {

@@ -88,6 +88,8 @@ public:
 
     [[nodiscard]] std::string to_text() const;
     [[nodiscard]] std::vector<AddrPart> parts() const;
+    /// parts()[index], where there is one; allocates nothing.
+    [[nodiscard]] std::optional<AddrPart> part(std::size_t index) const;
 
     /// The peer that is reached: the last part, where that is /p2p.
     [[nodiscard]] std::optional<PeerId> peer() const;

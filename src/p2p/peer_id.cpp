@@ -17,10 +17,6 @@ constexpr std::size_t kPeerIdTextMax = 128;  // base16 of the longest has 93
 constexpr std::uint64_t kCidVersion = 1;
 constexpr std::uint64_t kLibp2pKey = 0x72;  // multicodec
 
-std::string to_string_of(Bytes bytes) {
-    return std::string(as_text(bytes));
-}
-
 /// The multihash inside a CIDv1 of a libp2p key.
 Result<Bytes> inside_cid(Bytes bytes) {
     for (const std::uint64_t wanted : {kCidVersion, kLibp2pKey}) {
@@ -36,13 +32,18 @@ Result<Bytes> inside_cid(Bytes bytes) {
 
 }  // namespace
 
+PeerId::PeerId(Bytes bytes) : size_(static_cast<std::uint8_t>(bytes.size())) {
+    KWAAI_CHECK(bytes.size() <= kBytesMax, "a peer id was checked when it was read");
+    std::ranges::copy(bytes, bytes_.begin());
+}
+
 PeerId PeerId::of(const crypto::PublicKey& key) {
     const Bytes bytes = key.protobuf();
     const bool is_embedded = bytes.size() <= kEmbeddedKeyBytesMax;
     const codec::Buffer hash =
         is_embedded ? codec::make_multihash(codec::HashCode::identity, bytes)
                     : codec::make_multihash(codec::HashCode::sha2_256, crypto::sha256(bytes));
-    return PeerId(to_string_of(hash));
+    return PeerId(Bytes(hash));
 }
 
 Result<PeerId> PeerId::from_bytes(Bytes bytes) {
@@ -51,13 +52,13 @@ Result<PeerId> PeerId::from_bytes(Bytes bytes) {
     if (hash->size != bytes.size())
         return fail(Errc::malformed, "a peer id has bytes behind its multihash");
     switch (hash->code) {
-        case codec::HashCode::sha2_256: return PeerId(to_string_of(bytes));
+        case codec::HashCode::sha2_256: return PeerId(bytes);
         case codec::HashCode::identity: {
             if (hash->digest.size() > kEmbeddedKeyBytesMax)
                 return fail(Errc::malformed, "a peer id that holds more than 42 bytes");
             const auto key = crypto::PublicKey::from_protobuf(hash->digest);
             if (!key) return fail(Errc::malformed, "a peer id's key: " + key.error().context);
-            return PeerId(to_string_of(bytes));
+            return PeerId(bytes);
         }
         case codec::HashCode::sha1:
         case codec::HashCode::sha2_512: break;

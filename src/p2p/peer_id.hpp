@@ -1,6 +1,10 @@
 // Who a peer is: the multihash of its public key.
 #pragma once
+#include <array>
 #include <compare>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -13,9 +17,12 @@
 namespace kwaai::p2p {
 
 /// A libp2p peer id (libp2p specs, peer-ids.md): an identity multihash that holds the key itself
-/// where that has at most 42 bytes (Ed25519, secp256k1), else a SHA-256 multihash. A value.
+/// where that has at most 42 bytes (Ed25519, secp256k1), else a SHA-256 multihash. A value, of a
+/// fixed size: copies allocate nothing.
 class PeerId {
 public:
+    static constexpr std::size_t kBytesMax = 44;  // kind, length, 42 bytes
+
     static PeerId of(const crypto::PublicKey& key);
     /// `Errc::malformed` for anything but an identity multihash of at most 42 bytes that holds a
     /// key, or a SHA-256 multihash.
@@ -24,7 +31,7 @@ public:
     /// "k51…").
     static Result<PeerId> parse(std::string_view text);
 
-    [[nodiscard]] Bytes bytes() const { return as_bytes(bytes_); }
+    [[nodiscard]] Bytes bytes() const { return Bytes(bytes_).first(size_); }
 
     /// Base58.
     [[nodiscard]] std::string to_text() const;
@@ -41,10 +48,11 @@ public:
     auto operator<=>(const PeerId&) const = default;
 
 private:
-    explicit PeerId(std::string bytes) : bytes_(std::move(bytes)) {}
-
     friend struct std::hash<PeerId>;
-    std::string bytes_;
+    explicit PeerId(Bytes bytes);
+
+    std::array<std::byte, kBytesMax> bytes_{};  // zeros behind `size_`
+    std::uint8_t size_ = 0;
 };
 
 }  // namespace kwaai::p2p
@@ -52,6 +60,10 @@ private:
 template <>
 struct std::hash<kwaai::p2p::PeerId> {
     std::size_t operator()(const kwaai::p2p::PeerId& id) const noexcept {
-        return std::hash<std::string>()(id.bytes_);
+        // The end of a digest or of a key is as good as random.
+        std::size_t hash = 0;
+        const std::size_t begin = id.size_ > sizeof hash ? id.size_ - sizeof hash : 0;
+        std::memcpy(&hash, id.bytes_.data() + begin, sizeof hash);
+        return hash;
     }
 };

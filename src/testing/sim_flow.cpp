@@ -142,7 +142,7 @@ void SimFlow::schedule() {
     auto arrival = [weak = weak_from_this()] {
         if (const std::shared_ptr<SimFlow> flow = weak.lock()) flow->deliver();
     };
-    world_->clock.call_at(under_way_.front().due, std::move(arrival));
+    world_->clock.certainly_call_at(under_way_.front().due, std::move(arrival));
 }
 
 void SimFlow::deliver() {

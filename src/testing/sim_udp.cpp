@@ -81,7 +81,7 @@ void SimUdp::send_packet(const io::Endpoint& to, Bytes bytes) {
     for (int copies = random_.next_unit() < link.duplication ? 2 : 1; copies > 0; --copies) {
         const double jitter = static_cast<double>(link.jitter.count()) * random_.next_unit();
         const auto late = io::Duration(static_cast<io::Duration::rep>(jitter));
-        world_->clock.call_at(due + link.latency + late, arrival);
+        world_->clock.certainly_call_at(due + link.latency + late, arrival);
     }
 }
 

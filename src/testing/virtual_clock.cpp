@@ -20,8 +20,31 @@ io::Task<void> VirtualClock::sleep_until(io::TimePoint deadline) {
     co_await entry.woken.wait();
 }
 
-void VirtualClock::call_at(io::TimePoint deadline, std::move_only_function<void()> fn) {
-    calls_.emplace(Key(std::max(deadline, now_), sequence_++), std::move(fn));
+class VirtualClock::VirtualAlarm final : public io::Alarm {
+public:
+    VirtualAlarm(VirtualClock& clock, const Key& key) : clock_(clock), key_(key) {}
+
+    ~VirtualAlarm() override { clock_.calls_.erase(key_); }
+
+private:
+    VirtualClock& clock_;
+    Key key_;
+};
+
+VirtualClock::Key VirtualClock::schedule(io::TimePoint deadline,
+                                         std::move_only_function<void()> fn) {
+    const Key key(std::max(deadline, now_), sequence_++);
+    calls_.emplace(key, std::move(fn));
+    return key;
+}
+
+std::unique_ptr<io::Alarm> VirtualClock::call_at(io::TimePoint deadline,
+                                                 std::move_only_function<void()> fn) {
+    return std::make_unique<VirtualAlarm>(*this, schedule(deadline, std::move(fn)));
+}
+
+void VirtualClock::certainly_call_at(io::TimePoint deadline, std::move_only_function<void()> fn) {
+    schedule(deadline, std::move(fn));
 }
 
 bool VirtualClock::wake_next(io::TimePoint limit) {

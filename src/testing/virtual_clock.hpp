@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <functional>
 #include <map>
+#include <memory>
 #include <utility>
 
 #include "io/clock.hpp"
@@ -19,9 +20,12 @@ public:
 
     io::Task<void> sleep_until(io::TimePoint deadline) override;
 
-    /// Calls `fn` at `deadline`, or at the next step where that has passed. Calls that the end of a
-    /// simulation leaves behind never happen.
-    void call_at(io::TimePoint deadline, std::move_only_function<void()> fn);
+    std::unique_ptr<io::Alarm> call_at(io::TimePoint deadline,
+                                       std::move_only_function<void()> fn) override;
+
+    /// Calls `fn` at `deadline`, or at the next step where that has passed, whatever happens
+    /// meanwhile. Calls that the end of a simulation leaves behind never happen.
+    void certainly_call_at(io::TimePoint deadline, std::move_only_function<void()> fn);
 
     /// Jumps to the earliest deadline and wakes its sleeper or makes its call; false, and nothing,
     /// where there is none up to `limit`.
@@ -33,8 +37,10 @@ public:
 
 private:
     using Key = std::pair<io::TimePoint, std::uint64_t>;
+    class VirtualAlarm;
 
     [[nodiscard]] io::TimePoint earliest() const;
+    Key schedule(io::TimePoint deadline, std::move_only_function<void()> fn);
 
     io::TimePoint now_{std::chrono::hours(1)};
     std::uint64_t sequence_ = 0;

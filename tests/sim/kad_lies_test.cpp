@@ -240,8 +240,9 @@ io::Task<void> part_and_meet(io::TaskGroup& group,
     co_await swarm.clock().sleep_for(60min);
     for (std::size_t i = 0; i < kSome; ++i)
         for (const p2p::PeerId& peer : swarm.dht(i).peers()) {
-            const auto other = swarm.network().find(peer);
-            CHECK(is_left[i] == is_left[other]);
+            const KadNode* const other = swarm.network().find(peer);
+            REQUIRE(other != nullptr);
+            CHECK(is_left[i] == is_left[other->index()]);
         }
     const auto all = [](std::size_t) {
         return true;

@@ -23,12 +23,13 @@ struct Direction {
     io::TimePoint arrives{};
     bool is_ended = false;
     bool is_reset = false;
+    bool is_read = true;  // its reader has not closed it
     io::Event changed;
 };
 
 struct Pipe {
     KadNode* ends[2];
-    std::uint64_t lives[2];
+    std::uint32_t lives[2];
     Direction directions[2];  // [i] is read by end i
 };
 
@@ -47,12 +48,8 @@ public:
         while (true) {
             if (is_closed_) co_return fail(Errc::closed, "the stream was closed here");
             const bool has_news = in.bytes.size() > in.taken || in.is_ended || in.is_reset;
-            if (!has_news || !is_up()) {
+            if (!has_news || network_.clock().now() < in.arrives || !is_up()) {
                 co_await in.changed.wait();
-                continue;
-            }
-            if (network_.clock().now() < in.arrives) {
-                co_await network_.clock().sleep_until(in.arrives);
                 continue;
             }
             if (in.is_reset) co_return fail(Errc::closed, "the peer reset the stream");
@@ -91,7 +88,7 @@ public:
             out.is_ended = true;
             send(out, 0);
         }
-        pipe_->directions[end_].changed.notify_all();
+        stop_reading();
     }
 
     void reset(p2p::ResetCode /*code*/) override {
@@ -99,7 +96,7 @@ public:
         Direction& out = pipe_->directions[1 - end_];
         out.is_reset = true;
         send(out, 0);
-        pipe_->directions[end_].changed.notify_all();
+        stop_reading();
     }
 
     [[nodiscard]] std::string peer() const override { return other().address().to_text(); }
@@ -123,10 +120,18 @@ private:
         return network_.reaches(*pipe_->ends[0], *pipe_->ends[1]);
     }
 
+    void stop_reading() {
+        Direction& in = pipe_->directions[end_];
+        in.is_read = false;
+        in.changed.notify_all();
+    }
+
     void send(Direction& out, std::size_t bytes) {
         network_.note(pipe_->ends[end_]->index(), other().index(), bytes);
         out.arrives = std::max(out.arrives, network_.clock().now() + network_.delay());
-        out.changed.notify_all();
+        if (out.is_read)
+            network_.clock().certainly_call_at(out.arrives,
+                                               [pipe = pipe_, &out] { out.changed.notify_all(); });
     }
 
     KadNetwork& network_;
@@ -156,10 +161,12 @@ KadNode& KadNetwork::add() {
     const std::size_t index = nodes_.size();
     const std::string ip = "10.0." + std::to_string(index >> 8) + "." + std::to_string(index & 255);
     p2p::Multiaddr address = p2p::Multiaddr::parse("/ip4/" + ip + "/tcp/4001").value();
-    by_address_.emplace(text_of(address), index);
     nodes_.push_back(std::make_unique<KadNode>(
         *this, index, p2p::PeerId::from_bytes(id).value(), std::move(address)));
-    return *nodes_.back();
+    KadNode& added = *nodes_.back();
+    by_address_.emplace(text_of(added.address()), &added);
+    by_id_.emplace(added.id(), &added);
+    return added;
 }
 
 io::Duration KadNetwork::delay() {
@@ -174,16 +181,14 @@ bool KadNetwork::reaches(const KadNode& one, const KadNode& other) const {
     return is_left_.empty() || is_left_[one.index()] == is_left_[other.index()];
 }
 
-std::size_t KadNetwork::find(const p2p::PeerId& peer) const {
-    const auto is_it = [&](const auto& node) {
-        return node->id() == peer;
-    };
-    return static_cast<std::size_t>(std::ranges::find_if(nodes_, is_it) - nodes_.begin());
+KadNode* KadNetwork::find(const p2p::PeerId& peer) const {
+    const auto found = by_id_.find(peer);
+    return found == by_id_.end() ? nullptr : found->second;
 }
 
 KadNode* KadNetwork::at(const p2p::Multiaddr& address) {
     const auto found = by_address_.find(text_of(address));
-    return found == by_address_.end() ? nullptr : nodes_[found->second].get();
+    return found == by_address_.end() ? nullptr : found->second;
 }
 
 void KadNetwork::note(std::size_t from, std::size_t to, std::size_t bytes) {
@@ -203,8 +208,8 @@ void KadNode::die() {
 }
 
 void KadNode::rise() {
-    connections_.clear();
-    book_.clear();
+    links_.clear();
+    strangers_.clear();
     handlers_.clear();
     is_alive_ = true;
 }
@@ -221,28 +226,40 @@ void KadNode::stop_handling(const std::string& protocol) {
     handlers_.erase(protocol);
 }
 
+KadNode::Link& KadNode::link_to(const KadNode& peer) {
+    if (peer.index_ >= links_.size()) links_.resize(network_.size());
+    return links_[peer.index_];
+}
+
+const KadNode::Addresses* KadNode::find_addresses(const p2p::PeerId& peer) const {
+    if (const KadNode* const other = network_.find(peer))
+        return other->index_ < links_.size() ? &links_[other->index_].addresses : nullptr;
+    const auto found = strangers_.find(peer);
+    return found == strangers_.end() ? nullptr : &found->second;
+}
+
 void KadNode::add_address(const p2p::PeerId& peer, const p2p::Multiaddr& address) {
-    std::vector<p2p::Multiaddr>& known = book_[peer];
+    const KadNode* const other = network_.find(peer);
+    Addresses& known = other != nullptr ? link_to(*other).addresses : strangers_[peer];
     if (std::ranges::find(known, address) != known.end()) return;
     if (known.size() >= kAddressesMax) known.erase(known.begin());
     known.push_back(address);
 }
 
 std::vector<p2p::Multiaddr> KadNode::known_addresses(const p2p::PeerId& peer) const {
-    const auto found = book_.find(peer);
-    return found == book_.end() ? std::vector<p2p::Multiaddr>() : found->second;
+    const Addresses* const found = find_addresses(peer);
+    return found == nullptr ? Addresses() : *found;
 }
 
 KadNode* KadNode::connected(const p2p::PeerId& peer) const {
-    const auto found = connections_.find(peer);
-    if (found == connections_.end()) return nullptr;
-    const Connection& connection = found->second;
-    const KadNode& other = *connection.peer;
-    if (connection.own_life != life_) return nullptr;
-    if (connection.peer_life == other.life_) return connection.peer;
-    const bool is_unnoticed = !other.is_alive_ && connection.peer_life + 1 == other.life_ &&
-                              network_.clock().now() - other.died_ < kKeptAlive;
-    return is_unnoticed ? connection.peer : nullptr;
+    KadNode* const other = network_.find(peer);
+    if (other == nullptr || other->index_ >= links_.size()) return nullptr;
+    const Link& link = links_[other->index_];
+    if (link.own_life != life_) return nullptr;
+    if (link.peer_life == other->life_) return other;
+    const bool is_unnoticed = !other->is_alive_ && link.peer_life + 1 == other->life_ &&
+                              network_.clock().now() - other->died_ < kKeptAlive;
+    return is_unnoticed ? other : nullptr;
 }
 
 bool KadNode::is_connected(const p2p::PeerId& peer) const {
@@ -250,10 +267,8 @@ bool KadNode::is_connected(const p2p::PeerId& peer) const {
 }
 
 void KadNode::connected_to(KadNode& peer) {
-    connections_.insert_or_assign(
-        peer.id_, Connection{.peer = &peer, .own_life = life_, .peer_life = peer.life_});
     // Identify tells where it listens.
-    book_[peer.id_] = {peer.address_};
+    link_to(peer) = {.own_life = life_, .peer_life = peer.life_, .addresses = {peer.address_}};
 }
 
 io::Task<Result<>> KadNode::dial_all(p2p::PeerId peer) {
@@ -305,7 +320,7 @@ io::Task<Result<std::unique_ptr<p2p::Stream>>> KadNode::open(p2p::PeerId peer,
     pipe->ends[0] = this;
     pipe->ends[1] = other;
     pipe->lives[0] = life_;
-    pipe->lives[1] = connections_.at(peer).peer_life;
+    pipe->lives[1] = link_to(*other).peer_life;
     const auto handler = other->handlers_.find(protocol);
     if (other->is_alive_ && handler == other->handlers_.end())
         co_return fail(Errc::unsupported, "the peer does not speak " + protocol);

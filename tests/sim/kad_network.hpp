@@ -38,8 +38,8 @@ public:
 
     [[nodiscard]] std::size_t size() const { return nodes_.size(); }
 
-    /// The index of a node that was added.
-    [[nodiscard]] std::size_t find(const p2p::PeerId& peer) const;
+    /// The node of this id, if one was added.
+    [[nodiscard]] KadNode* find(const p2p::PeerId& peer) const;
 
     /// Nobody of one side reaches anybody of the other: those for whom `is_left` is true.
     void partition(std::vector<bool> is_left) { is_left_ = std::move(is_left); }
@@ -65,7 +65,8 @@ private:
     KadLink link_;
     CounterRandom random_;
     std::vector<std::unique_ptr<KadNode>> nodes_;
-    std::unordered_map<std::string, std::size_t> by_address_;
+    std::unordered_map<p2p::PeerId, KadNode*> by_id_;
+    std::unordered_map<std::string, KadNode*> by_address_;
     std::vector<bool> is_left_;
     std::uint64_t trace_ = 0xcbf29ce484222325;  // FNV-1a
 };
@@ -83,7 +84,7 @@ public:
 
     [[nodiscard]] std::size_t index() const { return index_; }
 
-    [[nodiscard]] std::uint64_t life() const { return life_; }
+    [[nodiscard]] std::uint32_t life() const { return life_; }
 
     [[nodiscard]] const p2p::Multiaddr& address() const { return address_; }
 
@@ -103,26 +104,32 @@ public:
     io::Task<Result<p2p::PeerInfo>> identify(p2p::PeerId peer) override;
 
 private:
-    struct Connection {
-        KadNode* peer = nullptr;
-        std::uint64_t own_life = 0;
-        std::uint64_t peer_life = 0;
+    using Addresses = std::vector<p2p::Multiaddr>;
+
+    struct Link {
+        std::uint32_t own_life = kNever;  // when they connected
+        std::uint32_t peer_life = kNever;
+        Addresses addresses;
     };
+
+    static constexpr std::uint32_t kNever = ~std::uint32_t{0};
 
     io::Task<Result<>> dial(p2p::PeerId peer, io::Duration limit);
     io::Task<Result<>> dial_all(p2p::PeerId peer);
     void connected_to(KadNode& peer);
     [[nodiscard]] KadNode* connected(const p2p::PeerId& peer) const;
+    [[nodiscard]] Link& link_to(const KadNode& peer);
+    [[nodiscard]] const Addresses* find_addresses(const p2p::PeerId& peer) const;
 
     KadNetwork& network_;
     std::size_t index_;
     p2p::PeerId id_;
     p2p::Multiaddr address_;
     std::unordered_map<std::string, p2p::StreamHandler> handlers_;
-    std::unordered_map<p2p::PeerId, std::vector<p2p::Multiaddr>> book_;
-    std::unordered_map<p2p::PeerId, Connection> connections_;
+    std::vector<Link> links_;                               // by the peer's index
+    std::unordered_map<p2p::PeerId, Addresses> strangers_;  // ids of no node, which liars invent
     bool is_alive_ = true;
-    std::uint64_t life_ = 0;  // how often it died
+    std::uint32_t life_ = 0;  // how often it died
     io::TimePoint died_{};
 };
 

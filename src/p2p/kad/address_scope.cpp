@@ -1,7 +1,7 @@
 #include "p2p/kad/address_scope.hpp"
 
 #include <algorithm>
-#include <utility>
+#include <optional>
 
 #include "p2p/ip_text.hpp"
 
@@ -38,15 +38,20 @@ Scope scope_of_ip6(Bytes ip) {
     return is_private ? Scope::private_network : Scope::everywhere;
 }
 
+// Port 0 stands for one that the system chooses: nobody is there.
+bool has_no_port(const Multiaddr& address) {
+    const std::optional<AddrPart> second = address.part(1);
+    return second && (second->code == AddrCode::tcp || second->code == AddrCode::udp) &&
+           is_all(second->value, std::byte{0});
+}
+
 }  // namespace
 
 Scope scope_of(const Multiaddr& address) {
-    const auto target = address.target();
-    if (target && target->port == 0) return Scope::none;
-    const std::vector<AddrPart> parts = address.parts();
-    if (parts.empty()) return Scope::none;
-    if (parts.front().code == AddrCode::ip4) return scope_of_ip4(parts.front().value);
-    if (parts.front().code == AddrCode::ip6) return scope_of_ip6(parts.front().value);
+    const std::optional<AddrPart> first = address.part(0);
+    if (!first || has_no_port(address)) return Scope::none;
+    if (first->code == AddrCode::ip4) return scope_of_ip4(first->value);
+    if (first->code == AddrCode::ip6) return scope_of_ip6(first->value);
     return Scope::everywhere;
 }
 
@@ -61,8 +66,7 @@ std::optional<std::string> network_of(const Multiaddr& address, bool is_private_
     const Scope scope = scope_of(address);
     if (scope == Scope::none || (is_private_exempt && scope != Scope::everywhere))
         return std::nullopt;
-    const std::vector<AddrPart> parts = address.parts();
-    const AddrPart& first = parts.front();
+    const AddrPart first = address.part(0).value();
     if (first.code == AddrCode::ip4) return std::string(as_text(first.value.first(2)));
     if (first.code != AddrCode::ip6) return std::nullopt;
     if (is_ip4_mapped(first.value)) return std::string(as_text(first.value.subspan(12, 2)));

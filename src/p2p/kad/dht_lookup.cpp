@@ -61,10 +61,8 @@ io::Task<Result<>> Dht::State::run_lookup(Lookup& lookup) {
 
 io::Task<void> Dht::State::drive(io::TaskGroup& lookup_group, Lookup& lookup) {
     while (!lookup.state.is_over()) {
-        while (const auto peer = lookup.state.next()) {
-            lookup_group.spawn(&State::lose_patience, std::ref(*this), std::ref(lookup), *peer);
+        while (const auto peer = lookup.state.next())
             lookup_group.spawn(&State::ask_for, std::ref(*this), std::ref(lookup), *peer);
-        }
         if (lookup.state.is_over()) break;
         co_await lookup.changed.wait();
     }
@@ -72,6 +70,10 @@ io::Task<void> Dht::State::drive(io::TaskGroup& lookup_group, Lookup& lookup) {
 }
 
 io::Task<void> Dht::State::ask_for(Lookup& lookup, PeerId peer) {
+    io::Duration patience = timings.reply_timeout(peer);
+    if (!host.is_connected(peer)) patience += timings.dial_timeout(peer);
+    const auto impatience = clock.call_after(
+        patience, [this, &lookup, &peer, patience] { lose_patience(lookup, peer, patience); });
     Message request = lookup.request;
     const auto reply = co_await ask(peer, std::move(request), Patience::longest);
     if (reply)
@@ -83,14 +85,19 @@ io::Task<void> Dht::State::ask_for(Lookup& lookup, PeerId peer) {
 }
 
 // The answer may still come; a peer that is gone has failed here already when the lookup ends.
-io::Task<void> Dht::State::lose_patience(Lookup& lookup, PeerId peer) {
-    io::Duration patience = timings.reply_timeout(peer);
-    if (!host.is_connected(peer)) patience += timings.dial_timeout(peer);
-    co_await clock.sleep_for(patience);
-    if (!lookup.state.is_asked(peer)) co_return;
+void Dht::State::lose_patience(Lookup& lookup, const PeerId& peer, io::Duration patience) {
+    if (!lookup.state.is_asked(peer)) return;
     lookup.state.stalled(peer);
     note_failure(peer, io::timeout_error(patience));
     lookup.changed.notify_all();
+}
+
+// A connected peer has said itself where it is.
+bool Dht::State::knows_where(const WirePeer& entry, const Multiaddr& told_by) {
+    if (host.is_connected(entry.peer)) return true;
+    for (const Multiaddr& address : believable(entry.addresses, told_by))
+        host.add_address(entry.peer, address);
+    return !host.known_addresses(entry.peer).empty();
 }
 
 void Dht::State::take_closer(Lookup& lookup, const PeerId& peer, const Reply& reply) {
@@ -99,12 +106,7 @@ void Dht::State::take_closer(Lookup& lookup, const PeerId& peer, const Reply& re
     for (const WirePeer& entry : reply.message.closer) {
         if (closer.size() >= options.limits.bucket_size) break;
         if (entry.peer == host.id() || timings.has_failed_lately(entry.peer, clock.now())) continue;
-        // A connected peer has said itself where it is.
-        if (!host.is_connected(entry.peer))
-            for (const Multiaddr& address : believable(entry.addresses, reply.told_by))
-                host.add_address(entry.peer, address);
-        if (!host.is_connected(entry.peer) && host.known_addresses(entry.peer).empty()) continue;
-        closer.push_back(entry.peer);
+        if (knows_where(entry, reply.told_by)) closer.push_back(entry.peer);
     }
     lookup.state.answered(peer, closer);
 }

@@ -46,9 +46,11 @@ io::Task<void> Dht::State::check(Candidate candidate) {
         const auto reply = co_await ask(peer, std::move(request), Patience::usual);
         if (!reply) co_return;
     }
-    table.add(peer, addresses, clock.now());
-    if (table.contains(peer)) known_peers.answered(peer, host.known_addresses(peer), clock.now());
-    protect_neighbours();
+    const auto outcome = table.add(peer, addresses, clock.now());
+    const bool is_new = outcome == RoutingTable::Outcome::added;
+    if (is_new || outcome == RoutingTable::Outcome::known)
+        known_peers.answered(peer, host.known_addresses(peer), clock.now());
+    if (is_new) protect_neighbours();
 }
 
 void Dht::State::protect_neighbours() {

@@ -5,6 +5,7 @@
 
 #include "io/timeout.hpp"
 #include "p2p/kad/dht_state.hpp"
+#include "p2p/kad/stream_deadline.hpp"
 #include "p2p/length_prefixed.hpp"
 
 namespace kwaai::p2p::kad {
@@ -49,11 +50,12 @@ io::Task<Result<Reply>> Dht::State::ask(PeerId peer, Message request, Patience p
         co_return forward_error(stream);
     }
     const io::TimePoint begin = clock.now();
-    auto exchanging = exchange(**stream, std::move(request));
     const io::Duration limit = patience == Patience::longest
                                    ? io::Duration(options.limits.rpc_timeout_max)
                                    : timings.reply_timeout(peer);
-    auto reply = co_await io::with_timeout(clock, limit, std::move(exchanging));
+    const StreamDeadline deadline(clock, limit, **stream, ResetCode::none);
+    auto exchanged = co_await exchange(**stream, std::move(request));
+    auto reply = deadline.judge(std::move(exchanged));
     if (!reply) {
         // Whoever sends more than anybody needs is at fault.
         if (reply.error().code == Errc::limit_exceeded) reply.error().code = Errc::malformed;

@@ -2,9 +2,9 @@
 #include <algorithm>
 #include <utility>
 
-#include "io/timeout.hpp"
 #include "p2p/kad/address_scope.hpp"
 #include "p2p/kad/dht_state.hpp"
+#include "p2p/kad/stream_deadline.hpp"
 #include "p2p/length_prefixed.hpp"
 
 namespace kwaai::p2p::kad {
@@ -46,9 +46,11 @@ io::Task<void> serve(std::shared_ptr<Dht::State> state, std::unique_ptr<Stream> 
         co_return;
     }
     while (true) {
-        auto one = serve_one(*state, *stream);
-        const auto goes_on = co_await io::with_timeout(
-            state->clock, state->options.limits.stream_idle, std::move(one));
+        const StreamDeadline idle(state->clock,
+                                  state->options.limits.stream_idle,
+                                  *stream,
+                                  ResetCode::protocol_violation);
+        const auto goes_on = co_await serve_one(*state, *stream);
         if (!goes_on) {
             stream->reset(code_of(goes_on.error()));
             co_return;
@@ -139,18 +141,16 @@ std::vector<WirePeer> Dht::State::closer_peers(const Stream& stream,
     std::vector<WirePeer> closer;
     const PeerId& asker = stream.remote_peer();
     const auto add = [&](const PeerId& peer) {
-        const auto is_same = [&](const WirePeer& one) {
-            return one.peer == peer;
-        };
-        if (peer == asker || std::ranges::any_of(closer, is_same)) return;
+        if (peer == asker) return;
         WirePeer described = describe(peer, stream.remote_address());
         if (!described.addresses.empty()) closer.push_back(std::move(described));
     };
     // Whoever wants this very peer is told where it is, though the table may not hold it: clients
     // and peers of other protocols are in no table.
-    if (const auto target = PeerId::from_bytes(key)) add(*target);
+    const auto target = PeerId::from_bytes(key);
+    if (target) add(*target);
     for (const PeerId& peer : table.closest(KadKey::of(Bytes(key)), options.limits.bucket_size + 1))
-        if (closer.size() < options.limits.bucket_size) add(peer);
+        if (closer.size() < options.limits.bucket_size && !(target && peer == *target)) add(peer);
     return closer;
 }
 

@@ -73,7 +73,9 @@ struct Dht::State {
     io::Task<Result<>> run_lookup(Lookup& lookup);
     io::Task<void> drive(io::TaskGroup& lookup_group, Lookup& lookup);
     io::Task<void> ask_for(Lookup& lookup, PeerId peer);
-    io::Task<void> lose_patience(Lookup& lookup, PeerId peer);
+    void lose_patience(Lookup& lookup, const PeerId& peer, io::Duration patience);
+    /// Takes over where it is said to be; whether it can be dialled now.
+    [[nodiscard]] bool knows_where(const WirePeer& entry, const Multiaddr& told_by);
     void take_closer(Lookup& lookup, const PeerId& peer, const Reply& reply);
     [[nodiscard]] std::vector<PeerAddresses> with_addresses(const std::vector<PeerId>& peers) const;
     io::Task<Result<std::vector<PeerId>>> closest_peers(codec::Buffer key);

@@ -1,8 +1,11 @@
 // Where keys and peers lie in Kademlia's key space, and how far apart.
 #pragma once
 #include <array>
+#include <bit>
 #include <compare>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <string_view>
 
 #include "base/bytes.hpp"
@@ -27,7 +30,24 @@ struct Distance {
 
     static Distance between(const KadKey& one, const KadKey& other);
 
-    auto operator<=>(const Distance&) const = default;
+    bool operator==(const Distance&) const = default;
+
+    // Eight bytes at a time: lookups and tables compare little else.
+    std::strong_ordering operator<=>(const Distance& other) const {
+        for (std::size_t i = 0; i + 1 < kWords; ++i)
+            if (word(i) != other.word(i)) return word(i) <=> other.word(i);
+        return word(kWords - 1) <=> other.word(kWords - 1);
+    }
+
+private:
+    static constexpr std::size_t kWords = 4;
+
+    [[nodiscard]] std::uint64_t word(std::size_t index) const {
+        std::uint64_t bits = 0;
+        std::memcpy(&bits, bytes.data() + index * sizeof bits, sizeof bits);
+        if constexpr (std::endian::native == std::endian::little) bits = std::byteswap(bits);
+        return bits;
+    }
 };
 
 /// The point that lies at a distance from another.

@@ -16,7 +16,7 @@ void LookupState::learn(std::size_t path, const PeerId& peer, unsigned hops) {
     const Distance distance = Distance::between(options_.target, key);
     Node& node = nodes_.try_emplace(distance, Node{.peer = peer, .hops = hops}).first->second;
     node.hops = std::min(node.hops, hops);
-    paths_[path].nodes.insert(distance);
+    paths_[path].nodes.try_emplace(distance, &node);
 }
 
 void LookupState::add_seeds(std::span<const PeerId> peers) {
@@ -29,26 +29,26 @@ void LookupState::add_seeds(std::span<const PeerId> peers) {
 
 bool LookupState::is_finished(const Path& path) const {
     std::size_t answered = 0;
-    for (const Distance& distance : path.nodes) {
-        const Phase phase = nodes_.at(distance).phase;
+    for (const auto& [distance, node] : path.nodes) {
+        const Phase phase = node->phase;
         if (phase == Phase::failed || phase == Phase::stalled) continue;
         if (phase != Phase::answered) break;
         if (++answered >= options_.closest_answered) return true;
     }
     // What another path has asked leads on over there.
-    return path.under_way == 0 && path.stalled == 0 && !nearest_heard(path);
+    return path.under_way == 0 && path.stalled == 0 && nearest_heard(path) == nullptr;
 }
 
-std::optional<Distance> LookupState::nearest_heard(const Path& path) const {
+LookupState::Node* LookupState::nearest_heard(const Path& path) const {
     std::size_t seen = 0;
-    for (const Distance& distance : path.nodes) {
-        const Phase phase = nodes_.at(distance).phase;
+    for (const auto& [distance, node] : path.nodes) {
+        const Phase phase = node->phase;
         if (phase == Phase::failed || phase == Phase::stalled) continue;
-        if (phase == Phase::heard) return distance;
+        if (phase == Phase::heard) return node;
         // Beyond the result there is nothing to find.
-        if (++seen >= options_.result_size) return std::nullopt;
+        if (++seen >= options_.result_size) return nullptr;
     }
-    return std::nullopt;
+    return nullptr;
 }
 
 std::optional<PeerId> LookupState::next() {
@@ -58,15 +58,14 @@ std::optional<PeerId> LookupState::next() {
         const std::size_t index = (next_path_ + turn) % paths_.size();
         Path& path = paths_[index];
         if (path.under_way >= share || is_finished(path)) continue;
-        const std::optional<Distance> nearest = nearest_heard(path);
-        if (!nearest) continue;
-        Node& node = nodes_.at(*nearest);
-        node.phase = Phase::asked;
-        node.path = index;
+        Node* const nearest = nearest_heard(path);
+        if (nearest == nullptr) continue;
+        nearest->phase = Phase::asked;
+        nearest->path = index;
         ++path.under_way;
         ++queries_;
         next_path_ = (index + 1) % paths_.size();
-        return node.peer;
+        return nearest->peer;
     }
     return std::nullopt;
 }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <map>
 #include <optional>
-#include <set>
 #include <span>
 #include <vector>
 
@@ -29,6 +28,11 @@ class LookupState {
 public:
     /// @param self never asked and never in the result
     LookupState(const PeerId& self, const LookupOptions& options);
+    LookupState(const LookupState&) = delete;  // its paths point into its nodes
+    LookupState& operator=(const LookupState&) = delete;
+    LookupState(LookupState&&) = default;
+    LookupState& operator=(LookupState&&) = default;
+    ~LookupState() = default;
 
     /// Peers to begin with, nearest first; dealt to the paths in turn.
     void add_seeds(std::span<const PeerId> peers);
@@ -71,15 +75,15 @@ private:
     };
 
     struct Path {
-        std::set<Distance> nodes;
-        std::size_t under_way = 0;  // and not stalled
+        std::map<Distance, Node*> nodes;  // of `nodes_`
+        std::size_t under_way = 0;        // and not stalled
         std::size_t stalled = 0;
     };
 
     void learn(std::size_t path, const PeerId& peer, unsigned hops);
     [[nodiscard]] Node* find_asked(const PeerId& peer);
     [[nodiscard]] bool is_finished(const Path& path) const;
-    [[nodiscard]] std::optional<Distance> nearest_heard(const Path& path) const;
+    [[nodiscard]] Node* nearest_heard(const Path& path) const;
 
     KadKey self_;
     LookupOptions options_;
