@@ -70,6 +70,7 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--streams", flags.dial.streams, "echoes beside each other");
     app.add_flag("--resets", flags.dial.tries_resets, "try /interop/reset/1.0.0");
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
+    app.add_flag("--short-ends-last", flags.dial.short_ends_last, "the same after a few bytes");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
     app.add_flag("--autonat", flags.has_autonat, "serve it, or ask whether this node is reached");
     app.add_flag("--mdns", flags.has_mdns, "a listener finds and is found on the local network");

@@ -21,6 +21,7 @@ namespace kwaai::interop {
 namespace {
 
 constexpr std::chrono::seconds kPatience{60};  // for any one thing
+constexpr std::size_t kShortBytes = 5;         // of a small echo
 constexpr std::chrono::milliseconds kPause{20};
 constexpr std::size_t kStreamBytes = 300'000;  // of each of `streams`: more than a first window
 constexpr double kMib = 1 << 20;
@@ -227,7 +228,8 @@ io::Task<Result<double>> Dialler::echo_of(Bytes sent) {
     Exchange exchange(*stream);
     exchange.sent = sent;
     exchange.hash.emplace();
-    if (flags_.ends_last) exchange.end_after = sent.size();
+    if (flags_.ends_last || (flags_.short_ends_last && sent.size() <= kShortBytes))
+        exchange.end_after = sent.size();
     const io::TimePoint begin = clock_.now();
     KWAAI_CO_CHECKED(co_await run_exchange(exchange));
     const double took = seconds(clock_.now() - begin);
@@ -254,7 +256,7 @@ io::Task<Result<>> Dialler::echo() {
 
 // A few bytes and the end at once: what leaves must not be one flight for js-libp2p.
 io::Task<Result<>> Dialler::small_echo() {
-    const std::array<std::byte, 5> bytes{};
+    const std::array<std::byte, kShortBytes> bytes{};
     const Bytes sent(bytes);
     KWAAI_CO_CHECKED(co_await echo_of(sent));
     co_return Result<>();

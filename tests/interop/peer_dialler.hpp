@@ -20,6 +20,8 @@ struct DialFlags {
     bool tries_resets = false;
     /// Half-close only once all came back: Hivemind's daemon ends both directions then.
     bool ends_last = false;
+    /// The same for a few bytes alone: js-libp2p's QUIC loses an end that comes right behind them.
+    bool short_ends_last = false;
     std::string kad_peer;  // to look for in `table`
     p2p::kad::Dht* table = nullptr;
     bool waits_for_direct = false;  // after a relayed connection

@@ -38,6 +38,8 @@ class Peer:
     name = ""
     sees_half_close = True  # its own and the other's ends are two things
     can_reset = True  # a stream, as a listener
+    blind_to_resets_over = ()  # transports: as a dialler, it takes them for ends
+    loses_early_ends_over = ()  # transports: as a listener, it may not see an end right behind a stream's first bytes
     has_perf = True
     can_listen = True
     transports = ("tcp", "ws", "tls/ws")
@@ -157,6 +159,9 @@ class Go(Peer):
 
 class Js(Peer):
     name = "js"
+    transports = ("tcp", "ws", "tls/ws", "quic")
+    blind_to_resets_over = ("quic",)
+    loses_early_ends_over = ("quic",)
     has_kad = True
     can_relay = True
     agent = "jspeer/0.1"

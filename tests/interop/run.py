@@ -48,7 +48,12 @@ class Tally:
         print(f"  {what:<46} skipped  {why}", flush=True)
 
 
-def problems_of(report, dialler, listener):
+def has_perf(dialler, listener, transport):
+    """Whose request, eight bytes, may have its end right behind it."""
+    return dialler.has_perf and listener.has_perf and transport not in listener.loses_early_ends_over
+
+
+def problems_of(report, dialler, listener, transport):
     """What a dialler's report should say and does not."""
     problems = [f"{what}: {why}" for what, why in report["failures"].items()]
     if report.get("pings") != PINGS:
@@ -57,9 +62,10 @@ def problems_of(report, dialler, listener):
         problems.append(f"{ECHO_MIB} MiB did not come back as they were sent")
     if report.get("streams") != STREAMS:
         problems.append(f"not all of {STREAMS} streams beside each other gave their bytes back")
-    if dialler.has_perf and listener.has_perf and not (report.get("perf_up_mib_s") and report.get("perf_down_mib_s")):
+    measured = report.get("perf_up_mib_s") and report.get("perf_down_mib_s")
+    if has_perf(dialler, listener, transport) and not measured:
         problems.append(f"perf: {PERF_MIB} MiB did not go one way and come the other")
-    if listener.can_reset and not report.get("reset_seen"):
+    if listener.can_reset and transport not in dialler.blind_to_resets_over and not report.get("reset_seen"):
         problems.append("a reset by the listener did not reach the dialler")
     if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
         problems.append("the listener did not see the dialler's half-close")
@@ -79,6 +85,8 @@ def dial(dialler, listener, key, folder, transport, security, *more):
         flags = ["--key", key, *dialler.security_flags(security), *dialler.transport_flags(transport), *more]
         if not listener.sees_half_close and isinstance(dialler, Kwaai):
             flags.append("--ends-last")
+        if transport in listener.loses_early_ends_over and isinstance(dialler, Kwaai):
+            flags.append("--short-ends-last")
         report = json.loads(dialler.dial(folder, address, *flags))
         # A sanitizer speaks when the program ends.
         if isinstance(listener, Kwaai) and (status := process.stop()) != 0:
@@ -114,21 +122,22 @@ def run_matrix(kwaai, peers, folder, tally):
                 if not listener.can_listen:
                     continue
                 what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
-                flags = [*usual, "--perf-mib", str(PERF_MIB)] if dialler.has_perf and listener.has_perf else usual
+                flags = [*usual, "--perf-mib", str(PERF_MIB)] if has_perf(dialler, listener, transport) else usual
                 try:
                     report = dial(dialler, listener, key, folder, transport, security, *flags)
                 except Failed as failure:
                     tally.row(what, [str(failure)])
                     continue
-                tally.row(what, problems_of(report, dialler, listener), note_of(report))
+                tally.row(what, problems_of(report, dialler, listener, transport), note_of(report))
 
 
-def dial_through(relay, target, dialler, limits, folder, *flags):
-    """What a dialler reports of a target that it reaches through a relay whose circuits are limited or unlimited."""
-    relaying, relay_address = relay.listen(folder, KEYS[0], role="relays", more=["--relay", limits])
+def dial_through(relay, target, dialler, transport, limits, folder, *flags):
+    """What a dialler reports of a target that it reaches through a relay whose circuits are limited or unlimited; both are
+    connected to the relay over `transport`."""
+    relaying, relay_address = relay.listen(folder, KEYS[0], transport, role="relays", more=["--relay", limits])
     with relaying:
         reserve = ["--reserve", relay_address]
-        reached, address = target.listen(folder, KEYS[0], role="is reached", more=reserve)
+        reached, address = target.listen(folder, KEYS[0], transport, role="is reached", more=reserve)
         with reached:
             return json.loads(dialler.dial(folder, address, *flags))
 
@@ -142,16 +151,17 @@ def run_relays(kwaai, peers, folder, tally):
         if not peer.can_relay:
             continue
         roles = [(kwaai, peer, peer), (peer, kwaai, peer), (peer, peer, kwaai), (kwaai, kwaai, peer), (kwaai, peer, kwaai)]
-        for (relay, target, dialler), limits in itertools.product(roles, ("unlimited", "limited")):
-            what = f"{dialler.name} → {relay.name} → {target.name}, {limits}"
+        cases = itertools.product(("tcp", "quic"), roles, ("unlimited", "limited"))
+        for transport, (relay, target, dialler), limits in cases:
+            what = f"{dialler.name} → {relay.name} → {target.name}, {transport}, {limits}"
             flags = all_of_it if limits == "unlimited" else ["--pings", str(PINGS)]
             try:
-                report = dial_through(relay, target, dialler, limits, folder, *flags)
+                report = dial_through(relay, target, dialler, transport, limits, folder, *flags)
             except Failed as failure:
                 tally.row(what, [str(failure)])
                 continue
             if limits == "unlimited":
-                problems = problems_of(report, dialler, target)
+                problems = problems_of(report, dialler, target, "circuit")
             else:
                 problems = [f"{doing}: {why}" for doing, why in report["failures"].items()]
                 if report.get("pings") != PINGS:

@@ -54,7 +54,12 @@ async function servePerf (stream) {
   await stream.close()
 }
 
-const listenAddress = `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'tcp' ? '' : `/${flags.listen}`)
+const listenAddress = flags.listen === 'quic'
+  ? `/ip4/127.0.0.1/udp/${flags.port}/quic-v1`
+  : `/ip4/127.0.0.1/tcp/${flags.port}` + (flags.listen === 'tcp' ? '' : `/${flags.listen}`)
+// A native library with two sockets of its own: only where it is used.
+const speaksQuic = flags.listen === 'quic' || [flags.dial, flags.reserve].some((address) => address?.includes('/quic-v1'))
+const quics = speaksQuic ? [(await import('@chainsafe/libp2p-quic')).quic()] : []
 const https = flags['tls-certificate'] && {
   cert: fs.readFileSync(flags['tls-certificate']), key: fs.readFileSync(flags['tls-key'])
 }
@@ -64,7 +69,7 @@ const node = await createLibp2p({
   addresses: {
     listen: [...(flags.listen ? [listenAddress] : []), ...(flags.reserve ? [`${flags.reserve}/p2p-circuit`] : [])]
   },
-  transports: [tcp(), webSockets({ https }), circuitRelayTransport()],
+  transports: [tcp(), webSockets({ https }), ...quics, circuitRelayTransport()],
   connectionEncrypters: [flags.sec === 'tls' ? tls() : noise()],
   streamMuxers: [yamux()],
   services: {
