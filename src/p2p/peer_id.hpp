@@ -4,7 +4,6 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <functional>
 #include <optional>
 #include <string>
@@ -48,7 +47,6 @@ public:
     auto operator<=>(const PeerId&) const = default;
 
 private:
-    friend struct std::hash<PeerId>;
     explicit PeerId(Bytes bytes);
 
     std::array<std::byte, kBytesMax> bytes_{};  // zeros behind `size_`
@@ -60,10 +58,6 @@ private:
 template <>
 struct std::hash<kwaai::p2p::PeerId> {
     std::size_t operator()(const kwaai::p2p::PeerId& id) const noexcept {
-        // The end of a digest or of a key is as good as random.
-        std::size_t hash = 0;
-        const std::size_t begin = id.size_ > sizeof hash ? id.size_ - sizeof hash : 0;
-        std::memcpy(&hash, id.bytes_.data() + begin, sizeof hash);
-        return hash;
+        return std::hash<std::string_view>()(kwaai::as_text(id.bytes()));
     }
 };
