@@ -21,6 +21,7 @@ from nat_case import run_autonat, run_mdns
 from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
+from router_case import run_router
 
 KEYS = ["ed25519", "rsa"]
 ECHO_MIB = 10
@@ -198,7 +199,7 @@ def prepared(peers, cache, tally):
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peer", required=True, type=pathlib.Path, help="kwaai_interop_peer")
-    parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for Petals")
+    parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for routers and Petals")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/peers"))
     parser.add_argument("--only", default="go,js,chromium,p2pd,petals")
     flags = parser.parse_args()
@@ -226,6 +227,8 @@ def main():
         run_kad(kwaai, [peer for peer in matrix if peer.has_kad], folder, tally)
         run_relays(kwaai, matrix, folder, tally)
         run_punches(kwaai, matrix, folder, tally)
+        if flags.kwaai is not None:
+            run_router(str(flags.kwaai.resolve()), folder, tally)
         if "petals" in only and flags.kwaai is not None:
             if python in ready:
                 run_petals(PetalsCase(python, flags.kwaai.resolve(), pathlib.Path(folder), cache), tally)
