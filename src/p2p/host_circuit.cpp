@@ -35,11 +35,24 @@ bool Host::is_connected_directly(const PeerId& peer) const {
     return connection != nullptr && !connection->address.is_relayed();
 }
 
+bool Host::State::could_dial_beside(const Multiaddr& address) const {
+    const auto target = address.target();
+    if (!target) return false;
+    const io::Address socket{.host = target->host, .port = target->port};
+    const bool is_name = !Multiaddr::of(socket);  // of no known family
+    if (target->transport != Transport::quic)
+        return is_name ? !listening.empty() : listening_beside(socket).has_value();
+    if (is_name) return std::ranges::any_of(quic_ports, &QuicPort::is_listening);
+    const QuicPort* const port = find_quic_port(socket);
+    return port != nullptr && port->is_listening;
+}
+
 bool Host::is_connected_beside_listener(const PeerId& peer) const {
     const auto found = state_->connections.find(peer);
     if (found == state_->connections.end()) return false;
-    return std::ranges::any_of(found->second, [](const auto& connection) {
-        return connection->is_beside_listener && !connection->session->is_closed();
+    return std::ranges::any_of(found->second, [this](const auto& connection) {
+        if (connection->session->is_closed()) return false;
+        return connection->is_beside_listener || !state_->could_dial_beside(connection->address);
     });
 }
 

@@ -10,7 +10,7 @@
 namespace kwaai::p2p {
 namespace {
 
-constexpr int kWayPackets = 20;
+constexpr int kWayPackets = 50;  // for as long as a client sends its hello three times
 constexpr std::chrono::milliseconds kWayGap{100};
 constexpr std::size_t kWayBytes = 64;
 
@@ -110,17 +110,22 @@ io::Task<void> Host::State::take_quic(std::unique_ptr<QuicSession> session,
     static_cast<void>(started);  // a refused peer gets no answers any more
 }
 
-Result<std::shared_ptr<QuicEndpoint>> Host::State::quic_port_for(const io::Endpoint& remote) {
-    const io::Address target = io::to_address(remote);
+// Of those that reach the target one that listens, else any.
+const Host::State::QuicPort* Host::State::find_quic_port(const io::Address& target) const {
     const QuicPort* chosen = nullptr;
     for (const QuicPort& port : quic_ports) {
-        if (port.socket.host.contains(':') != remote.is_v6) continue;
+        if (port.socket.host.contains(':') != target.host.contains(':')) continue;
         if (is_loopback(port.socket) && !is_loopback(target)) continue;
         if (!is_loopback(port.socket) && !is_any_host(port.socket.host) && is_loopback(target))
             continue;
         if (chosen == nullptr || (port.is_listening && !chosen->is_listening)) chosen = &port;
     }
-    if (chosen != nullptr) return chosen->endpoint;
+    return chosen;
+}
+
+Result<std::shared_ptr<QuicEndpoint>> Host::State::quic_port_for(const io::Endpoint& remote) {
+    const QuicPort* const open = find_quic_port(io::to_address(remote));
+    if (open != nullptr) return open->endpoint;
     return open_quic({.host = remote.is_v6 ? "::" : "0.0.0.0", .port = 0}, false);
 }
 
@@ -134,6 +139,8 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_quic(PeerId peer
         co_await open_way(std::move(endpoint), remote);
         co_return fail(Errc::timed_out, "the peer did not come through");
     }
+    const QuicPort* const port = find_quic_port(socket);
+    const bool is_listening = port != nullptr && port->is_listening;
     ConnectionPlace place;
     KWAAI_CO_TRY(place.scope, resources.open_connection(Direction::outbound, false));
     Unadopted made(endpoint->dial(remote, peer, place.scope.get()));
@@ -141,8 +148,10 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial_quic(PeerId peer
     auto met = co_await io::with_timeout(clock, options.limits.dial_timeout, std::move(shaking));
     if (!met) co_return forward_error(met);
     if (group == nullptr || is_closing) co_return fail(Errc::closed, "this node is not running");
-    co_return start_session(
+    auto started = start_session(
         peer, std::move(made.session), address.with_peer(peer), true, std::move(place));
+    if (started) (*started)->is_beside_listener = is_listening;
+    co_return started;
 }
 
 // Hole punching (dcutr.md): the peer dials, and our router lets it in after packets of ours, whose

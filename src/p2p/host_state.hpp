@@ -99,6 +99,8 @@ struct Host::State {
     io::Task<Result<std::unique_ptr<io::Stream>>> connect_socket(io::Address socket,
                                                                  DialOptions how);
     [[nodiscard]] std::optional<io::Address> listening_beside(const io::Address& socket) const;
+    /// Whether a dial of that address could leave from a port that this host listens on.
+    [[nodiscard]] bool could_dial_beside(const Multiaddr& address) const;
     io::Task<Result<SecureChannel>> connect_channel(io::Address socket,
                                                     PeerId peer,
                                                     DialTarget target,
@@ -172,6 +174,7 @@ struct Host::State {
                                                                   bool is_listening);
     /// The port that a peer there is dialled from: one that listens, where there is one.
     [[nodiscard]] Result<std::shared_ptr<QuicEndpoint>> quic_port_for(const io::Endpoint& remote);
+    [[nodiscard]] const QuicPort* find_quic_port(const io::Address& target) const;
     void start_receiving();
     void refuse_quic();
     void close_quic();

@@ -28,13 +28,18 @@ inline constexpr std::uint64_t kRecordSequence = 5000;
 /// Changes what host `index` is made of.
 using Adapt = std::function<void(std::size_t index, HostOptions& options)>;
 
+/// Where hosts listen, behind their IP.
+inline constexpr const char* kListenTcp = "/tcp/4001";
+inline constexpr const char* kListenQuic = "/udp/4001/quic-v1";
+
 /// Host i is at 10.0.0.(i+1), listens on port 4001 and calls itself "test-i".
 class HostWorld {
 public:
     HostWorld(testing::Simulation& simulation,
               const std::vector<crypto::PrivateKey>& keys,
               const Limits& limits,
-              const Adapt& adapt = nullptr)
+              const Adapt& adapt = nullptr,
+              const std::string& listens = kListenTcp)
         : simulation_(simulation), network_(simulation.clock(), {.seed = 1}) {
         for (std::size_t i = 0; i < keys.size(); ++i) {
             auto counter = std::make_shared<CounterRandom>(1000 + i);
@@ -51,7 +56,7 @@ public:
             hosts_.push_back(
                 std::make_unique<Host>(network_.host(ip(i)), clock(), std::move(options)));
             const auto listening =
-                hosts_.back()->listen(Multiaddr::parse("/ip4/" + ip(i) + "/tcp/4001").value());
+                hosts_.back()->listen(Multiaddr::parse("/ip4/" + ip(i) + listens).value());
             if (!listening) throw std::runtime_error(listening.error().context);
         }
     }

@@ -85,7 +85,9 @@ SimDial* SimHost::dial_of(std::uint16_t port, const io::Address& remote) const {
     return nullptr;
 }
 
-std::optional<SimHost::Way> SimHost::way_to(const io::Address& local, const io::Address& to) {
+std::optional<SimHost::Way> SimHost::way_to(const io::Address& local,
+                                            const io::Address& to,
+                                            bool is_udp) {
     if (is_loopback(to.host)) return Way{.target = index_, .port = to.port, .source = local};
     const auto place = world_.indices.find(to.host);
     const auto router = world_.nats.find(to.host);
@@ -93,15 +95,18 @@ std::optional<SimHost::Way> SimHost::way_to(const io::Address& local, const io::
     const SimHost* const seen = is_known ? world_.hosts[place->second].get() : nullptr;
     if (seen != nullptr && seen->nat == nat)
         return Way{.target = seen->index_, .port = to.port, .source = local};
-    const io::Address source = nat == nullptr ? local : nat->send({index_, local.port}, to);
+    const io::Address source =
+        nat == nullptr
+            ? local
+            : nat->send({.host = index_, .port = local.port, .is_udp = is_udp}, to);
     if (seen != nullptr && seen->nat == nullptr)
         return Way{.target = seen->index_, .port = to.port, .source = source};
     // Nobody is reached at an address behind another router, nor from behind at one's own router.
     if (router == world_.nats.end() || router->second.get() == nat) return std::nullopt;
     const auto owner = router->second->owner(to.port);
-    if (!owner) return std::nullopt;
-    return Way{.target = owner->first,
-               .port = owner->second,
+    if (!owner || owner->is_udp != is_udp) return std::nullopt;
+    return Way{.target = owner->host,
+               .port = owner->port,
                .source = source,
                .nat = router->second.get()};
 }
@@ -144,7 +149,7 @@ io::Task<Result<std::unique_ptr<io::Stream>>> SimHost::connect_from(io::Address 
 
 // One SYN and its answer; a null stream where either was lost.
 io::Task<Result<std::unique_ptr<io::Stream>>> SimHost::attempt(SimDial& dial) {
-    const std::optional<Way> way = way_to(dial.local, dial.remote);
+    const std::optional<Way> way = way_to(dial.local, dial.remote, false);
     if (!way) co_return nullptr;
     const HostPair pair(index_, way->target);
     const HostPair back(pair.second, pair.first);

@@ -97,7 +97,9 @@ public:
     };
 
     /// Nothing where nobody is there.
-    [[nodiscard]] std::optional<Way> way_to(const io::Address& local, const io::Address& to);
+    [[nodiscard]] std::optional<Way> way_to(const io::Address& local,
+                                            const io::Address& to,
+                                            bool is_udp);
 
 private:
     class Dialling;

@@ -1,5 +1,6 @@
 // The inside of SimNetwork: a router that gives hosts behind it places at its own address.
 #pragma once
+#include <compare>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -14,10 +15,16 @@
 namespace kwaai::testing {
 
 /// Maps and filters. Lets in only what comes from where the same place has sent to, as most home
-/// routers do. Mappings last for ever.
+/// routers do. Mappings last for ever. No port outside is used for both TCP and UDP.
 class SimNat {
 public:
-    using Inside = std::pair<std::uint32_t, std::uint16_t>;  // a host and its port
+    struct Inside {
+        std::uint32_t host = 0;
+        std::uint16_t port = 0;
+        bool is_udp = false;
+
+        auto operator<=>(const Inside&) const = default;
+    };
 
     SimNat(std::string public_ip, SimNatKind kind)
         : public_ip_(std::move(public_ip)), kind_(kind) {}

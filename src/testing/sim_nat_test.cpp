@@ -29,6 +29,7 @@ TEST_CASE("a cone router gives a port one place, and lets in who was sent to") {
     CHECK(nat.lets_in(seen.port, kOther));
     CHECK(nat.owner(seen.port) == SimNat::Inside{1, 4001});
     CHECK(nat.send({2, 4001}, kPeer).port != seen.port);
+    CHECK(nat.send({.host = 1, .port = 4001, .is_udp = true}, kPeer).port != seen.port);
     CHECK(!nat.owner(1).has_value());
 }
 

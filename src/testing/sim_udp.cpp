@@ -42,7 +42,7 @@ void SimUdp::send_packet(const io::Endpoint& to, Bytes bytes) {
     io::Address local = io::to_address(address_);
     const bool is_to_self = target.host == "127.0.0.1" || target.host == "::1";
     if (is_unspecified(address_)) local.host = is_to_self ? target.host : host.ip();
-    const auto way = host.way_to(local, target);
+    const auto way = host.way_to(local, target, true);
     if (!way) return;
     const HostPair pair(host_, way->target);
     SimWorld::Line& line = world_->line(pair);

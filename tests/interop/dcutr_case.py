@@ -108,18 +108,18 @@ def address_of(process, file, wanted):
     return [line for line in file.read_text().split() if wanted in line][0]
 
 
-def punch(relay, target, dialler, kind, folder):
-    """What the dialler reports of a target behind another router of that kind."""
+def punch(relay, target, dialler, kind, transport, folder):
+    """What the dialler reports of a target behind another router of that kind; all three speak `transport` alone."""
     folder = pathlib.Path(folder)
     files = {role: folder / f"dcutr-{role}.addresses" for role in ("relay", "target")}
     for file in files.values():
         file.unlink(missing_ok=True)
     with contextlib.ExitStack() as stack:
         lan = stack.enter_context(Lan(kind))
-        listen = ["--listen", "tcp", "--ip", RELAY, "--relay", "limited", "--addrfile", str(files["relay"])]
+        listen = ["--listen", transport, "--ip", RELAY, "--relay", "limited", "--addrfile", str(files["relay"])]
         relaying = stack.enter_context(lan.start("relay", relay, "relays", folder, *listen))
-        address = address_of(relaying, files["relay"], f"/ip4/{RELAY}/tcp/")
-        anywhere = ["--listen", "tcp", "--ip", "0.0.0.0", "--port", "4001", "--punch"]
+        address = address_of(relaying, files["relay"], f"/ip4/{RELAY}/")
+        anywhere = ["--listen", transport, "--ip", "0.0.0.0", "--port", "4001", "--punch"]
         reserve = ["--reserve", address, "--addrfile", str(files["target"])]
         reached = stack.enter_context(lan.start("h0", target, "is reached", folder, *anywhere, *reserve))
         circuit = address_of(reached, files["target"], "/p2p-circuit/")
@@ -142,10 +142,10 @@ def run_punches(kwaai, peers, folder, tally):
     for peer in peers:
         if peer.can_punch:
             pairs += [(kwaai, peer), (peer, kwaai)]
-    for (dialler, target), kind in itertools.product(pairs, ("cone", "symmetric")):
-        what = f"{dialler.name} → {target.name}, {kind}"
+    for transport, (dialler, target), kind in itertools.product(("tcp", "quic"), pairs, ("cone", "symmetric")):
+        what = f"{dialler.name} → {target.name}, {transport}, {kind}"
         try:
-            report = punch(target, target, dialler, kind, folder)
+            report = punch(target, target, dialler, kind, transport, folder)
         except Failed as failure:
             tally.row(what, [str(failure)])
             continue

@@ -17,7 +17,7 @@ constexpr const char* kTargetRouter = "203.0.113.1";
 constexpr const char* kSourceRouter = "203.0.113.2";
 
 std::string host_of(const Multiaddr& address) {
-    const auto target = address.tcp_target();
+    const auto target = address.target();
     return target ? target->host : std::string();
 }
 
@@ -53,55 +53,67 @@ io::Task<Outcome> try_it(RelayWorld& world) {
     co_return outcome;
 }
 
+io::Task<void> meet_through_cones(RelayWorld& world) {
+    auto& network = world.hosts().network();
+    network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::cone);
+    network.put_behind_nat(HostWorld::ip(kSource), kSourceRouter, SimNatKind::cone);
+    Outcome outcome = co_await try_it(world);
+    REQUIRE(outcome.stream.has_value());
+    const Multiaddr& leads = (*outcome.stream)->remote_address();
+    CHECK(host_of(leads) == kTargetRouter);
+    CHECK(outcome.took < 5s);
+    CHECK(world.host(kTarget).is_connected_directly(world.host(kSource).id()));
+    // Of the two ends, the one that dialled through the relay is the client.
+    for (const PeerInfo& info : world.host(kTarget).peers())
+        if (info.peer == world.host(kSource).id()) {
+            CHECK(info.is_inbound);
+            CHECK(host_of(*info.connected) == kSourceRouter);
+        }
+    const auto echoed = co_await world.echo(kSource, kTarget, 300'000);
+    CHECK(echoed.has_value());
+}
+
 TEST_CASE("two hosts behind cone routers dial each other once a relay has joined them") {
-    run_relays(3, 1, {}, [](RelayWorld& world) -> io::Task<void> {
-        auto& network = world.hosts().network();
-        network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::cone);
-        network.put_behind_nat(HostWorld::ip(kSource), kSourceRouter, SimNatKind::cone);
-        Outcome outcome = co_await try_it(world);
-        REQUIRE(outcome.stream.has_value());
-        const Multiaddr& leads = (*outcome.stream)->remote_address();
-        CHECK(host_of(leads) == kTargetRouter);
-        CHECK(outcome.took < 5s);
-        CHECK(world.host(kTarget).is_connected_directly(world.host(kSource).id()));
-        // Of the two ends, the one that dialled through the relay is the client.
-        for (const PeerInfo& info : world.host(kTarget).peers())
-            if (info.peer == world.host(kSource).id()) {
-                CHECK(info.is_inbound);
-                CHECK(host_of(*info.connected) == kSourceRouter);
-            }
-        const auto echoed = co_await world.echo(kSource, kTarget, 300'000);
-        CHECK(echoed.has_value());
-    });
+    run_relays(3, 1, {}, meet_through_cones);
+}
+
+TEST_CASE("they do so over QUIC") {
+    run_relays(3, 1, {}, meet_through_cones, kListenQuic);
+}
+
+io::Task<void> dial_out_through_router(RelayWorld& world) {
+    auto& network = world.hosts().network();
+    network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::symmetric);
+    Outcome outcome = co_await try_it(world);
+    REQUIRE(outcome.stream.has_value());
+    CHECK(host_of((*outcome.stream)->remote_address()) == kTargetRouter);
 }
 
 TEST_CASE("a host that can be dialled needs no hole") {
-    run_relays(3, 1, {}, [](RelayWorld& world) -> io::Task<void> {
-        auto& network = world.hosts().network();
-        network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::symmetric);
-        Outcome outcome = co_await try_it(world);
-        REQUIRE(outcome.stream.has_value());
-        CHECK(host_of((*outcome.stream)->remote_address()) == kTargetRouter);
-    });
+    run_relays(3, 1, {}, dial_out_through_router);
+    run_relays(3, 1, {}, dial_out_through_router, kListenQuic);
+}
+
+io::Task<void> stay_with_relay(RelayWorld& world) {
+    auto& network = world.hosts().network();
+    network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::symmetric);
+    network.put_behind_nat(HostWorld::ip(kSource), kSourceRouter, SimNatKind::symmetric);
+    Outcome outcome = co_await try_it(world);
+    REQUIRE(!outcome.stream.has_value());
+    CHECK(outcome.stream.error().code == Errc::unavailable);
+    CHECK(outcome.took > 10s);  // it was tried
+    CHECK(outcome.took < 60s);
+    const PeerId target = world.host(kTarget).id();
+    CHECK(!world.host(kSource).is_connected_directly(target));
+    const auto time = co_await world.host(kSource).ping(target);
+    CHECK(time.has_value());
+    const auto echoed = co_await world.echo(kSource, kTarget, 4096);
+    CHECK(echoed.has_value());
 }
 
 TEST_CASE("two hosts behind symmetric routers stay with the relay, which goes on to work") {
-    run_relays(3, 1, {}, [](RelayWorld& world) -> io::Task<void> {
-        auto& network = world.hosts().network();
-        network.put_behind_nat(HostWorld::ip(kTarget), kTargetRouter, SimNatKind::symmetric);
-        network.put_behind_nat(HostWorld::ip(kSource), kSourceRouter, SimNatKind::symmetric);
-        Outcome outcome = co_await try_it(world);
-        REQUIRE(!outcome.stream.has_value());
-        CHECK(outcome.stream.error().code == Errc::unavailable);
-        CHECK(outcome.took > 10s);  // it was tried
-        CHECK(outcome.took < 60s);
-        const PeerId target = world.host(kTarget).id();
-        CHECK(!world.host(kSource).is_connected_directly(target));
-        const auto time = co_await world.host(kSource).ping(target);
-        CHECK(time.has_value());
-        const auto echoed = co_await world.echo(kSource, kTarget, 4096);
-        CHECK(echoed.has_value());
-    });
+    run_relays(3, 1, {}, stay_with_relay);
+    run_relays(3, 1, {}, stay_with_relay, kListenQuic);
 }
 
 TEST_CASE("no stream waits where the other end does not begin") {

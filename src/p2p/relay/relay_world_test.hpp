@@ -38,8 +38,9 @@ public:
     RelayWorld(testing::Simulation& simulation,
                const std::vector<crypto::PrivateKey>& keys,
                std::size_t relay_count,
-               const RelayLimits& limits)
-        : hosts_(simulation, keys, Limits()), begin_(simulation.clock().now()) {
+               const RelayLimits& limits,
+               const std::string& listens)
+        : hosts_(simulation, keys, Limits(), nullptr, listens), begin_(simulation.clock().now()) {
         const auto seconds = [this] {
             const auto passed = hosts_.clock().now() - begin_;
             return kEpoch + static_cast<std::uint64_t>(
@@ -123,12 +124,16 @@ io::Task<void> run_relay_body(io::TaskGroup& group, RelayWorld& world, Fn fn) {
 
 /// Runs `fn(world)`, a coroutine, beside `count` hosts, of which the first `relays` are relays.
 template <class Fn>
-void run_relays(unsigned char count, std::size_t relays, const RelayLimits& limits, Fn fn) {
+void run_relays(unsigned char count,
+                std::size_t relays,
+                const RelayLimits& limits,
+                Fn fn,
+                const std::string& listens = kListenTcp) {
     std::vector<crypto::PrivateKey> keys;
     for (unsigned char i = 0; i < count; ++i)
         keys.push_back(make_key(i));
     testing::Simulation simulation;
-    RelayWorld world(simulation, keys, relays, limits);
+    RelayWorld world(simulation, keys, relays, limits, listens);
     simulation.run(io::with_group(&detail::run_relay_body<Fn>, std::ref(world), std::move(fn)));
 }
 
