@@ -114,7 +114,7 @@ Error Membership::why_alone(std::optional<Error> named) const {
             "address that `kwaai serve` printed; or look on the local network: --mdns"};
 }
 
-io::Task<Result<std::size_t>> Membership::join() {
+io::Task<Result<std::size_t>> Membership::join(Note on_note) {
     std::optional<Error> named;
     if (!options_.bootstrap.empty()) {
         auto joined = co_await dht_.bootstrap(options_.bootstrap);
@@ -122,6 +122,8 @@ io::Task<Result<std::size_t>> Membership::join() {
         named = std::move(joined).error();
     }
     const auto again = co_await dht_.rejoin();
+    if (again && named && on_note)
+        on_note(named->context + "; nodes that were met in the past answer instead");
     if (again) co_return again;
     if (mdns_) {
         auto waiting = wait_for_neighbour();
@@ -136,7 +138,7 @@ io::Task<void> Membership::stay_joined(Note on_note) {
     io::Duration pause = kJoinAgain;
     while (true) {
         if (dht_.peer_count() == 0) {
-            const auto joined = co_await join();
+            const auto joined = co_await join(on_note);
             if (joined && on_note) on_note(joined_sentence(*joined));
             if (joined && options_.shares_file) co_await save_joined();
             // Where no node was named, it may well be the first.

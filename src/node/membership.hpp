@@ -58,7 +58,7 @@ private:
     static io::Task<void> run_all(io::TaskGroup& group, Membership& self, Note on_note);
     io::Task<void> stay_joined(Note on_note);
     [[nodiscard]] Error why_alone(std::optional<Error> named) const;
-    io::Task<Result<std::size_t>> join();
+    io::Task<Result<std::size_t>> join(Note on_note);
     io::Task<void> meet(std::vector<p2p::Multiaddr> found);
     io::Task<void> wait_for_neighbour();
     io::Task<void> save_joined();
