@@ -1,16 +1,17 @@
 #!/usr/bin/env bash
 # Installs what this project needs and the machine lacks, in one apt-get line, after saying what and why.
-#   tools/setup.sh [run|test|bench|ci]
+#   tools/setup.sh [run|test|bench|interop|ci]
 # Each level holds the one before: run builds the program, test builds and runs the fast tests, ci adds the second
-# compiler, the linters and WebAssembly; bench is run with what the benchmarks beside other programs need.
+# compiler, the linters and WebAssembly; bench is run with what the benchmarks beside other programs need, interop is
+# test with what peers of other projects are met with.
 # Prints nothing and calls no package manager when nothing is missing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 level=${1:-run}
 case $level in
-  run | test | bench | ci) ;;
-  *) echo "usage: tools/setup.sh [run|test|bench|ci]" >&2; exit 2 ;;
+  run | test | bench | interop | ci) ;;
+  *) echo "usage: tools/setup.sh [run|test|bench|interop|ci]" >&2; exit 2 ;;
 esac
 
 missing=()
@@ -66,6 +67,14 @@ need_for_bench() {
   need_for_run
   need libbenchmark-dev "micro-benchmarks"
   need python3-venv "making random models" has_module ensurepip
+}
+
+need_for_interop() {
+  need_for_test
+  need iproute2 "network namespaces" command -v ip
+  need nftables "routers made of them" command -v nft
+  need redis-tools "libp2p's own tests of transports, which hand addresses over by Redis"
+  need libhiredis-dev "the same"
 }
 
 need_for_ci() {

@@ -22,6 +22,7 @@ from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
 from router_case import run_router
+from transport_case import run_transports
 
 KEYS = ["ed25519", "rsa"]
 ECHO_MIB = 10
@@ -220,6 +221,7 @@ def main():
         for peer in (kwaai, *matrix):
             peer.certificate = certificate
         run_matrix(kwaai, matrix, folder, tally)
+        run_transports(flags.peer.resolve().with_name("kwaai_transport_peer"), matrix, cache, folder, tally)
         run_gateways(kwaai, folder, tally)
         in_namespaces = [peer for peer in matrix if peer.has_autonat]
         run_autonat(kwaai, in_namespaces, folder, tally)
