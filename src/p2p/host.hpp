@@ -195,8 +195,8 @@ public:
     [[nodiscard]] const ResourceUse& resources() const;
     /// Whether a connection to the peer leads over no other one.
     [[nodiscard]] bool is_connected_directly(const PeerId& peer) const;
-    /// Whether there is one that this host has dialled from a port that it listens on, or that leads
-    /// where no such port does.
+    /// Whether there is one that this host has dialled from a port that it listens on, or that
+    /// leads where no such port does.
     [[nodiscard]] bool is_connected_beside_listener(const PeerId& peer) const;
     /// Where peers see this node on such connections: what its router makes of that port. Without
     /// /p2p.

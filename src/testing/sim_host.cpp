@@ -96,19 +96,16 @@ std::optional<SimHost::Way> SimHost::way_to(const io::Address& local,
     if (seen != nullptr && seen->nat == nat)
         return Way{.target = seen->index_, .port = to.port, .source = local};
     const io::Address source =
-        nat == nullptr
-            ? local
-            : nat->send({.host = index_, .port = local.port, .is_udp = is_udp}, to);
+        nat == nullptr ? local
+                       : nat->send({.host = index_, .port = local.port, .is_udp = is_udp}, to);
     if (seen != nullptr && seen->nat == nullptr)
         return Way{.target = seen->index_, .port = to.port, .source = source};
     // Nobody is reached at an address behind another router, nor from behind at one's own router.
     if (router == world_.nats.end() || router->second.get() == nat) return std::nullopt;
     const auto owner = router->second->owner(to.port);
     if (!owner || owner->is_udp != is_udp) return std::nullopt;
-    return Way{.target = owner->host,
-               .port = owner->port,
-               .source = source,
-               .nat = router->second.get()};
+    return Way{
+        .target = owner->host, .port = owner->port, .source = source, .nat = router->second.get()};
 }
 
 io::Task<Result<std::unique_ptr<io::Stream>>> SimHost::connect(io::Address address) {

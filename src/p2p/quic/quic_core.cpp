@@ -324,7 +324,8 @@ QuicCore::Batch QuicCore::produce(MutableBytes space, io::TimePoint now) {
         if (size < batch.packet_bytes) break;
     }
     // No pace is known before the first round trip: ngtcp2, which takes it for 333 ms, would hold
-    // back the handshake's next flight for 20 ms. The first window may leave at once (RFC 9002, 7.7).
+    // back the handshake's next flight for 20 ms. The first window may leave at once (RFC
+    // 9002, 7.7).
     if (used > 0 && round_trip_time())
         ngtcp2_conn_update_pkt_tx_time(state.connection, stamp_of(now));
     if (used == 0) state.has_output = false;
