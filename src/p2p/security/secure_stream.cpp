@@ -4,15 +4,16 @@
 #include <utility>
 
 #include "io/event.hpp"
+#include "p2p/security/flight_stream.hpp"
 #include "p2p/security/noise_records.hpp"
 
 namespace kwaai::p2p {
 namespace {
 
-class SecureStream final : public io::Stream {
+class SecureStream final : public FlightStream {
 public:
     SecureStream(std::unique_ptr<io::Stream> raw, NoiseCiphers ciphers, Bytes residue)
-        : raw_(std::move(raw)),
+        : FlightStream(std::move(raw)),
           sealer_(std::move(ciphers.sending)),
           opener_(std::move(ciphers.receiving), residue) {}
 
@@ -20,7 +21,7 @@ public:
 
     io::Task<Result<std::size_t>> read_some(MutableBytes into) override {
         while (plain_.empty()) {
-            if (is_closed_) co_return closed("reading from ");
+            if (is_closed()) co_return closed("reading from ");
             Result<std::optional<Bytes>> record = opener_.next(into);
             if (!record) co_return broken(record, "reading from ");
             if (*record) {
@@ -35,7 +36,7 @@ public:
                 continue;
             }
             const MutableBytes space = opener_.space();
-            Result<std::size_t> count = co_await raw_->read_some(space);
+            Result<std::size_t> count = co_await raw().read_some(space);
             if (!count) co_return broken(count);
             if (*count == 0) {
                 if (!opener_.is_inside_record()) co_return std::size_t{0};
@@ -44,7 +45,7 @@ public:
             }
             opener_.commit(*count);
         }
-        if (is_closed_) co_return closed("reading from ");
+        if (is_closed()) co_return closed("reading from ");
         const std::size_t count = std::min(into.size(), plain_.size());
         std::ranges::copy(plain_.first(count), into.begin());
         plain_ = plain_.subspan(count);
@@ -62,39 +63,13 @@ public:
         while (is_flushing_)
             co_await flushed_.wait();
         KWAAI_CO_CHECKED(co_await flush_held());
-        if (is_closed_) co_return closed("closing the write side to ");
-        Result<> ended = co_await raw_->shutdown_write();
+        if (is_closed()) co_return closed("closing the write side to ");
+        Result<> ended = co_await raw().shutdown_write();
         if (!ended) co_return broken(ended);
         co_return Result<>();
     }
 
-    void close() override {
-        is_closed_ = true;
-        raw_->close();
-    }
-
-    [[nodiscard]] std::string peer() const override { return raw_->peer(); }
-
 private:
-    // A flight that was interrupted may have left in part: nothing can follow it.
-    class Flight {
-    public:
-        explicit Flight(SecureStream& stream) : stream_(stream) {}
-
-        Flight(const Flight&) = delete;
-        Flight& operator=(const Flight&) = delete;
-
-        ~Flight() {
-            if (!has_arrived_) stream_.close();
-        }
-
-        void arrive() { has_arrived_ = true; }
-
-    private:
-        SecureStream& stream_;
-        bool has_arrived_ = false;
-    };
-
     // Wakes the writer behind a flush.
     class Flush {
     public:
@@ -123,38 +98,20 @@ private:
     io::Task<Result<>> send(std::span<const Bytes> parts) {
         PartsReader reader(parts);
         while (reader.remaining() > 0 || sealer_.is_holding()) {
-            if (is_closed_) co_return closed("writing to ");
+            if (is_closed()) co_return closed("writing to ");
             Flight flight(*this);
             KWAAI_CO_TRY(const Bytes bytes, sealer_.next_flight(reader));
-            Result<> written = co_await raw_->write(bytes);
+            Result<> written = co_await raw().write(bytes);
             if (!written) co_return broken(written);
             flight.arrive();
         }
-        if (is_closed_) co_return closed("writing to ");
+        if (is_closed()) co_return closed("writing to ");
         co_return Result<>();
     }
 
-    std::unexpected<Error> closed(std::string_view doing) const {
-        return fail(Errc::closed, std::string(doing) + raw_->peer() + ": closed");
-    }
-
-    template <class T>
-    std::unexpected<Error> broken(Result<T>& result) {
-        close();
-        return forward_error(result);
-    }
-
-    template <class T>
-    std::unexpected<Error> broken(Result<T>& result, std::string_view doing) {
-        close();
-        return forward_error(result, std::string(doing) + raw_->peer());
-    }
-
-    std::unique_ptr<io::Stream> raw_;
     RecordSealer sealer_;
     RecordOpener opener_;
-    Bytes plain_;  // of the last record, not yet read
-    bool is_closed_ = false;
+    Bytes plain_;               // of the last record, not yet read
     bool is_flushing_ = false;  // read_some() writes what is held
     io::Event flushed_;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "codec/buffer.hpp"
+#include "p2p/security/flight_stream.hpp"
 #include "p2p/security/noise_records.hpp"
 
 namespace kwaai::p2p {
@@ -32,22 +33,22 @@ private:
     std::size_t quiet_ = 0;
 };
 
-class TlsStream final : public io::Stream {
+class TlsStream final : public FlightStream {
 public:
     TlsStream(std::unique_ptr<io::Stream> raw, crypto::TlsEngine engine)
-        : raw_(std::move(raw)), engine_(std::move(engine)) {}
+        : FlightStream(std::move(raw)), engine_(std::move(engine)) {}
 
     io::Task<Result<std::size_t>> read_some(MutableBytes into) override {
         for (;;) {
-            if (is_closed_) co_return closed("reading from ");
+            if (is_closed()) co_return closed("reading from ");
             Result<std::optional<std::size_t>> plain = engine_.read(into);
             if (!plain) co_return broken(plain, "reading from ");
             if (*plain) co_return **plain;
             codec::Buffer& chunk = arriving_.buffer();
             if (chunk.empty()) chunk.resize(kChunkBytesMin);
             const MutableBytes space(chunk);
-            Result<std::size_t> count = co_await raw_->read_some(space);
-            if (!count) co_return broken(count, "");
+            Result<std::size_t> count = co_await raw().read_some(space);
+            if (!count) co_return broken(count);
             if (*count == 0) {
                 Result<> cut = fail(Errc::closed, "the connection is cut off");
                 co_return broken(cut, "reading from ");
@@ -63,54 +64,28 @@ public:
     io::Task<Result<>> write(std::span<const Bytes> parts) override {
         PartsReader reader(parts);
         while (reader.remaining() > 0) {
-            if (is_closed_) co_return closed("writing to ");
+            if (is_closed()) co_return closed("writing to ");
             Result<> sealed = seal_flight(reader);
             if (!sealed) co_return broken(sealed, "writing to ");
             KWAAI_CO_CHECKED(co_await send_flight());
         }
-        if (is_closed_) co_return closed("writing to ");
+        if (is_closed()) co_return closed("writing to ");
         co_return Result<>();
     }
 
     io::Task<Result<>> shutdown_write() override {
-        if (is_closed_) co_return closed("closing the write side to ");
+        if (is_closed()) co_return closed("closing the write side to ");
         Result<> ended = engine_.end();
         if (!ended) co_return broken(ended, "closing the write side to ");
         engine_.take_output(leaving_.buffer());
         KWAAI_CO_CHECKED(co_await send_flight());
-        if (is_closed_) co_return closed("closing the write side to ");
-        Result<> shut = co_await raw_->shutdown_write();
-        if (!shut) co_return broken(shut, "");
+        if (is_closed()) co_return closed("closing the write side to ");
+        Result<> shut = co_await raw().shutdown_write();
+        if (!shut) co_return broken(shut);
         co_return Result<>();
     }
 
-    void close() override {
-        is_closed_ = true;
-        raw_->close();
-    }
-
-    [[nodiscard]] std::string peer() const override { return raw_->peer(); }
-
 private:
-    // A flight that was interrupted may have left in part: nothing can follow it.
-    class Flight {
-    public:
-        explicit Flight(TlsStream& stream) : stream_(stream) {}
-
-        Flight(const Flight&) = delete;
-        Flight& operator=(const Flight&) = delete;
-
-        ~Flight() {
-            if (!has_arrived_) stream_.close();
-        }
-
-        void arrive() { has_arrived_ = true; }
-
-    private:
-        TlsStream& stream_;
-        bool has_arrived_ = false;
-    };
-
     // A muxer's header and its payload lie in one record.
     Result<> seal_flight(PartsReader& parts) {
         const std::size_t record_max = std::min(parts.remaining(), crypto::kTlsPlainBytesMax);
@@ -130,8 +105,8 @@ private:
         if (leaving_.buffer().empty()) co_return Result<>();
         Flight flight(*this);
         const Bytes bytes(leaving_.buffer());
-        Result<> written = co_await raw_->write(bytes);
-        if (!written) co_return broken(written, "");
+        Result<> written = co_await raw().write(bytes);
+        if (!written) co_return broken(written);
         flight.arrive();
         const std::size_t count = leaving_.buffer().size();
         leaving_.buffer().clear();
@@ -139,24 +114,10 @@ private:
         co_return Result<>();
     }
 
-    std::unexpected<Error> closed(std::string_view doing) const {
-        return fail(Errc::closed, std::string(doing) + raw_->peer() + ": closed");
-    }
-
-    // `doing` where the error does not say it.
-    template <class T>
-    std::unexpected<Error> broken(Result<T>& result, std::string_view doing) {
-        close();
-        if (doing.empty()) return forward_error(result);
-        return forward_error(result, std::string(doing) + raw_->peer());
-    }
-
-    std::unique_ptr<io::Stream> raw_;
     crypto::TlsEngine engine_;
     Space arriving_;
     Space leaving_;
     Space scratch_;
-    bool is_closed_ = false;
 };
 
 }  // namespace
