@@ -17,9 +17,11 @@ namespace asio = boost::asio;
 
 namespace {
 
-// The child's whole life. Asio posts the completion of a coroutine that never suspended, and that
-// wait would throw into the void if the coroutine had been cancelled: hence the last statement.
-Task<void> run_child(Task<void> child) {
+// The child's whole life, and how it ended: as a value, since to throw once more is what would cost
+// most where many are cancelled. Asio posts the completion of a coroutine that never suspended, and
+// that wait would throw into the void if the coroutine had been cancelled: hence the last
+// statement.
+Task<std::exception_ptr> run_child(Task<void> child) {
     std::exception_ptr error;
     try {
         co_await std::move(child);
@@ -27,7 +29,7 @@ Task<void> run_child(Task<void> child) {
         error = std::current_exception();
     }
     co_await asio::this_coro::throw_if_cancelled(false);
-    if (error) std::rethrow_exception(error);
+    co_return error;
 }
 
 }  // namespace
@@ -53,8 +55,9 @@ TaskGroup::~TaskGroup() {
 void TaskGroup::start(Task<void> child) {
     if (state_->is_cancelled) return;
     const auto place = state_->children.emplace(state_->children.end());
-    auto done = [this, place](std::exception_ptr error) {
+    auto done = [this, place](const std::exception_ptr& thrown, std::exception_ptr error) {
         state_->children.erase(place);
+        if (thrown) error = thrown;
         if (error && !state_->is_cancelled && !state_->first_error) {
             state_->first_error = error;
             cancel();

@@ -271,7 +271,8 @@ void KadNode::connected_to(KadNode& peer) {
     link_to(peer) = {.own_life = life_, .peer_life = peer.life_, .addresses = {peer.address_}};
 }
 
-io::Task<Result<>> KadNode::dial_all(p2p::PeerId peer) {
+io::Task<Result<>> KadNode::dial(p2p::PeerId peer, io::Duration limit) {
+    const io::TimePoint deadline = network_.clock().now() + limit;
     std::string failure = "no address is known";
     for (const p2p::Multiaddr& address : known_addresses(peer)) {
         KadNode* const other = network_.at(address);
@@ -282,7 +283,9 @@ io::Task<Result<>> KadNode::dial_all(p2p::PeerId peer) {
         if (!is_silent)
             for (int i = 0; i < 3; ++i)
                 time += network_.delay();
-        co_await network_.clock().sleep_for(time);
+        const io::TimePoint end = network_.clock().now() + time;
+        co_await network_.clock().sleep_until(std::min(end, deadline));
+        if (end > deadline) co_return std::unexpected<Error>(io::timeout_error(limit));
         if (!is_silent && other->id_ == peer && other->is_alive_ && is_alive_) {
             connected_to(*other);
             other->connected_to(*this);
@@ -291,12 +294,6 @@ io::Task<Result<>> KadNode::dial_all(p2p::PeerId peer) {
         failure = is_silent ? "no answer" : "another peer is there";
     }
     co_return fail(Errc::unavailable, "dialling: " + failure);
-}
-
-io::Task<Result<>> KadNode::dial(p2p::PeerId peer, io::Duration limit) {
-    auto dialling = dial_all(std::move(peer));
-    Result<> dialled = co_await io::with_timeout(network_.clock(), limit, std::move(dialling));
-    co_return dialled;
 }
 
 io::Task<Result<p2p::PeerId>> KadNode::connect(p2p::Multiaddr address) {

@@ -115,7 +115,6 @@ private:
     static constexpr std::uint32_t kNever = ~std::uint32_t{0};
 
     io::Task<Result<>> dial(p2p::PeerId peer, io::Duration limit);
-    io::Task<Result<>> dial_all(p2p::PeerId peer);
     void connected_to(KadNode& peer);
     [[nodiscard]] KadNode* connected(const p2p::PeerId& peer) const;
     [[nodiscard]] Link& link_to(const KadNode& peer);

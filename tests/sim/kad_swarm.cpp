@@ -33,12 +33,36 @@ public:
     }
 };
 
+std::uint64_t number_of(const char* variable, std::uint64_t otherwise) {
+    const char* const text = std::getenv(variable);
+    return text == nullptr ? otherwise : std::strtoull(text, nullptr, 10);
+}
+
 }  // namespace
 
-std::uint64_t kad_seed_count(std::uint64_t per_seed, std::uint64_t least) {
-    const char* const text = std::getenv("KWAAI_SIM_SEEDS");
-    const std::uint64_t count = text == nullptr ? 1000 : std::strtoull(text, nullptr, 10);
-    return std::max(count / per_seed, least);
+bool kad_is_slow() {
+    return number_of("KWAAI_SIM_SEEDS", 1000) < 1000;
+}
+
+std::uint64_t kad_seeds(std::uint64_t percent) {
+    if (kad_is_slow()) return 1;
+    const std::uint64_t all = number_of("KWAAI_KAD_SEEDS", 100);
+    return all == 0 ? 0 : std::max<std::uint64_t>(all * percent / 100, 1);
+}
+
+std::uint64_t kad_seeds_large() {
+    return kad_is_slow() ? 0 : number_of("KWAAI_KAD_SEEDS_LARGE", 2);
+}
+
+io::Duration kad_life() {
+    return std::chrono::minutes(number_of("KWAAI_KAD_MINUTES", 11));
+}
+
+void Lookups::add(const Lookups& more) {
+    count += more.count;
+    right += more.right;
+    hops.insert(hops.end(), more.hops.begin(), more.hops.end());
+    times.insert(times.end(), more.times.begin(), more.times.end());
 }
 
 unsigned Lookups::median_hops() const {

@@ -15,9 +15,19 @@ namespace kwaai::sim {
 
 inline constexpr std::size_t kNearest = 3;  // that a lookup has to find
 
-/// How many seeds of something that takes `per_seed` times as long as the shortest simulations:
-/// KWAAI_SIM_SEEDS (1000 where it is not set) divided by that, at least `least`.
-[[nodiscard]] std::uint64_t kad_seed_count(std::uint64_t per_seed, std::uint64_t least);
+/// Builds that are slow ask for few simulations, by KWAAI_SIM_SEEDS below 1000: they get a network
+/// of each kind, smaller ones.
+[[nodiscard]] bool kad_is_slow();
+
+/// How many of the seeds of networks of a hundred nodes are for one kind of trouble: so many
+/// percent of KWAAI_KAD_SEEDS (100 where it is not set), but one at least; none where that is 0.
+[[nodiscard]] std::uint64_t kad_seeds(std::uint64_t percent);
+/// How many seeds of networks of a thousand: KWAAI_KAD_SEEDS_LARGE (2 where it is not set).
+[[nodiscard]] std::uint64_t kad_seeds_large();
+/// How long nodes that come and go are looked at after they have joined: KWAAI_KAD_MINUTES. By
+/// default 11 minutes, in which each table is refreshed once and every eighth node goes. How long
+/// sessions have lasted by then does not matter, since they have no memory.
+[[nodiscard]] io::Duration kad_life();
 
 /// Lookups that were tried.
 struct Lookups {
@@ -25,6 +35,8 @@ struct Lookups {
     std::size_t right = 0;
     std::vector<unsigned> hops;
     std::vector<io::Duration> times;
+
+    void add(const Lookups& more);
 
     /// "497 of 500 right, 3 hops, 1071 ms (median), 5100 ms (95 %)".
     [[nodiscard]] std::string to_text() const;
