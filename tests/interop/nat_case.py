@@ -1,5 +1,6 @@
 """AutoNAT and mDNS between nodes in two network namespaces with public addresses: peers dial nobody back on loopback."""
 
+import itertools
 import json
 import os
 import re
@@ -56,11 +57,11 @@ class Sites:
         return ["ip", "netns", "exec", self.names[site], *peer.command()]
 
 
-def ask(sites, asker, server, folder):
-    """What `asker` learns about itself from `server`."""
-    process, address = server.listen_at(folder, SITES["far"], sites.command("far", server), "--autonat")
+def ask(sites, asker, server, transport, folder):
+    """What `asker` learns about itself from `server`, both listening over `transport` alone."""
+    process, address = server.listen_at(folder, SITES["far"], sites.command("far", server), "--autonat", transport=transport)
     with process:
-        flags = ["--listen", "tcp", "--ip", SITES["near"], "--autonat"]
+        flags = ["--listen", transport, "--ip", SITES["near"], "--autonat"]
         return json.loads(asker.dial(folder, address, *flags, command=sites.command("near", asker)))
 
 
@@ -94,10 +95,11 @@ def run_autonat(kwaai, peers, folder, tally):
     try:
         with Sites() as sites:
             for peer in peers:
-                for asker, server in ((kwaai, kwaai), (kwaai, peer), (peer, kwaai)):
-                    what = f"{asker.name} asks {server.name}"
+                pairs = ((kwaai, kwaai), (kwaai, peer), (peer, kwaai))
+                for transport, (asker, server) in itertools.product(("tcp", "quic"), pairs):
+                    what = f"{asker.name} asks {server.name}, {transport}"
                     try:
-                        report = ask(sites, asker, server, folder)
+                        report = ask(sites, asker, server, transport, folder)
                     except Failed as failure:
                         tally.row(what, [str(failure)])
                         continue

@@ -1,5 +1,6 @@
 #include "interop/peer_nat.hpp"
 
+#include <cstdint>
 #include <utility>
 
 #include "json/writer.hpp"
@@ -17,15 +18,20 @@ std::string to_text(const Result<p2p::Reachability>& answer) {
     return {};
 }
 
+// `address` at another place.
+p2p::Multiaddr moved(const p2p::Multiaddr& address, std::string ip, std::uint16_t port) {
+    const io::Address socket{.host = std::move(ip), .port = port};
+    return p2p::Multiaddr::of(socket, address.target()->transport).value();
+}
+
 // Of the same machine, where nobody listens.
 p2p::Multiaddr at_closed_port(const p2p::Multiaddr& address) {
-    const auto target = address.tcp_target();
-    return p2p::Multiaddr::of({.host = target->host, .port = 1}).value();
+    return moved(address, address.target()->host, 1);
 }
 
 // A machine that is not there: asking about it must be paid for.
-p2p::Multiaddr elsewhere() {
-    return p2p::Multiaddr::parse("/ip4/5.6.7.77/tcp/4001").value();
+p2p::Multiaddr elsewhere(const p2p::Multiaddr& address) {
+    return moved(address, "5.6.7.77", 4001);
 }
 
 }  // namespace
@@ -74,7 +80,7 @@ io::Task<std::string> NatNode::ask(std::string address) {
             out.member("autonat_v2", v2);
             const std::string closed = co_await ask_v2(*peer, at_closed_port(own));
             out.member("autonat_v2_closed", closed);
-            const std::string paid = co_await ask_v2(*peer, elsewhere());
+            const std::string paid = co_await ask_v2(*peer, elsewhere(own));
             out.member("autonat_v2_elsewhere", paid);
         }
     }

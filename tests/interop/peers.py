@@ -97,18 +97,18 @@ class Peer:
         lines = [line for line in lines if re.sub(r"/ip4/[^/]+/(tcp|udp)/[0-9]+(.*?)/p2p/.*", r"\2", line) == BEHIND_PORT[transport]]
         return process, [line for line in lines if ("/p2p-circuit/" in line) == ("--reserve" in more)][0]
 
-    def listen_at(self, folder, ip, command, *more, role="listens"):
-        """A running listener over TCP at this IP, started as `command` says, and its address."""
+    def listen_at(self, folder, ip, command, *more, transport="tcp", role="listens"):
+        """A running listener at this IP, started as `command` says, and its address."""
         addresses = pathlib.Path(folder) / f"{self.name}-{role}.addresses"
         addresses.unlink(missing_ok=True)
-        flags = ["--listen", "tcp", "--ip", ip, "--addrfile", str(addresses), *more]
+        flags = ["--listen", transport, "--ip", ip, "--addrfile", str(addresses), *more]
         process = self.start(folder, role, *flags, command=command)
         try:
             process.wait_for(addresses.exists, START_S, "address")
         except BaseException:
             process.stop()
             raise
-        return process, [line for line in addresses.read_text().split() if line.startswith(f"/ip4/{ip}/tcp/")][0]
+        return process, [line for line in addresses.read_text().split() if line.startswith(f"/ip4/{ip}/")][0]
 
     def dial(self, folder, address, *flags, command=None):
         """What the dialler prints, a JSON line."""

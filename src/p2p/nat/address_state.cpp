@@ -24,6 +24,11 @@ void add_new(std::vector<Multiaddr>& all, const Multiaddr& address, std::size_t 
     if (all.size() < max && !holds(all, address)) all.push_back(address);
 }
 
+bool over_quic(const Multiaddr& address) {
+    const auto target = address.target();
+    return target && target->transport == Transport::quic;
+}
+
 // Peers that one party can have many of count as one.
 std::string group_of(const Multiaddr& observer) {
     const Bytes ip = ip_part(observer);
@@ -62,14 +67,21 @@ void AddressState::observe(const Multiaddr& observer,
         note_observer(seen, false, group, now);
         return;
     }
+    if (const auto guess = guess_from(seen)) note_observer(*guess, true, group, now);
+}
+
+// A peer that this node has dialled saw it there: QUIC leaves from the port that listens, TCP from
+// any, of which the IP alone tells something.
+std::optional<Multiaddr> AddressState::guess_from(const Multiaddr& seen) const {
+    const bool is_quic = over_quic(seen);
+    std::optional<Multiaddr> guess;
     for (const Multiaddr& listening : listening_) {
-        if (listening.is_loopback()) continue;
-        const auto guess = with_ip_of(listening, seen);
         // An IP of the other family says nothing about this port.
-        if (!guess || ip_part(listening).size() != ip_part(seen).size()) continue;
-        note_observer(*guess, true, group, now);
-        return;
+        if (listening.is_loopback() || ip_part(listening).size() != ip_part(seen).size()) continue;
+        if (is_quic && over_quic(listening)) return seen;
+        if (!guess) guess = with_ip_of(listening, seen);
     }
+    return guess;
 }
 
 void AddressState::note_observer(const Multiaddr& address,

@@ -99,6 +99,7 @@ private:
     [[nodiscard]] std::vector<const Observed*> ranked_observed(io::TimePoint now) const;
     [[nodiscard]] std::vector<Multiaddr> believed_observed(io::TimePoint now) const;
     [[nodiscard]] bool is_refuted(const Multiaddr& address, io::TimePoint now) const;
+    [[nodiscard]] std::optional<Multiaddr> guess_from(const Multiaddr& seen) const;
     void note_observer(const Multiaddr& address,
                        bool is_guessed,
                        const std::string& group,

@@ -127,6 +127,18 @@ TEST_CASE("no more than three observed addresses are told") {
     CHECK(node.state.external(kBegin + 1min).size() == 3);
 }
 
+TEST_CASE("where a dialled peer sees a node over QUIC AutoNAT is asked about, and nobody told") {
+    Node node;
+    const Multiaddr seen = at("/ip4/203.0.113.5/udp/33001/quic-v1");
+    node.state.observe(peer_at(1), seen, false, kBegin);  // nothing listens there: only an IP
+    CHECK(node.state.candidates(kBegin) == std::vector{node.outside});
+    node.state.set_listening({node.lan, at("/ip4/192.168.1.5/udp/4001/quic-v1")});
+    for (unsigned i = 1; i <= 5; ++i)
+        node.state.observe(peer_at(i), seen, false, kBegin);
+    CHECK(node.state.candidates(kBegin) == std::vector{seen, node.outside});
+    CHECK_FALSE(node.tells(seen, kBegin + 1min));
+}
+
 TEST_CASE("AutoNAT's verdict goes before the router's mapping and the observers") {
     Node node;
     const Multiaddr mapped = at("/ip4/203.0.113.5/tcp/6001");

@@ -10,7 +10,7 @@ namespace kwaai::p2p {
 namespace {
 
 bool is_dialable(const Multiaddr& address, const AutonatLimits& limits) {
-    if (address.is_relayed() || ip_part(address).empty() || !address.tcp_target()) return false;
+    if (address.is_relayed() || ip_part(address).empty() || !address.target()) return false;
     const kad::Scope scope = kad::scope_of(address);
     return scope == kad::Scope::everywhere || (limits.allows_private && scope != kad::Scope::none);
 }

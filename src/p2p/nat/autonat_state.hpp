@@ -64,9 +64,9 @@ struct V2Choice {
     bool costs_data = false;  // its IP is another than the observed one
 };
 
-/// The first address that a v2 server can dial for a peer at `observed`, if any: TCP at an IP
-/// address (what a name stands for may change between a check and the dial), no relay, no private
-/// network.
+/// The first address that a v2 server can dial for a peer at `observed`, if any: TCP, WebSocket or
+/// QUIC at an IP address (what a name stands for may change between a check and the dial), no
+/// relay, no private network.
 [[nodiscard]] std::optional<V2Choice> v2_choice(const Multiaddr& observed,
                                                 const std::vector<std::optional<Multiaddr>>& asked,
                                                 const AutonatLimits& limits);

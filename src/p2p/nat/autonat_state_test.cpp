@@ -28,11 +28,13 @@ TEST_CASE("v1 dials the observed IP alone, whatever IP was asked for") {
                                      at("/ip4/192.168.1.5/tcp/4001/ws"),
                                      at("/ip4/203.0.113.5/tcp/4001"),
                                      at("/dns4/victim.example/tcp/80"),
-                                     at("/ip4/203.0.113.5/udp/4001/quic-v1"),
+                                     at("/ip4/203.0.113.5/udp/4001"),
+                                     at("/ip4/192.168.1.5/udp/4001/quic-v1"),
                                      at(kCircuit)},
                                     limits);
     CHECK(chosen == std::vector{at("/ip4/203.0.113.5/tcp/4001"),
                                 at("/ip4/203.0.113.5/tcp/4001/ws"),
+                                at("/ip4/203.0.113.5/udp/4001/quic-v1"),
                                 observed});
 }
 
@@ -61,7 +63,7 @@ TEST_CASE("v2 takes the first address that can be dialled, and has others' IPs p
         return v2_choice(observed, asked, limits);
     };
     const auto own = choose({std::nullopt,
-                             at("/ip4/203.0.113.5/udp/4001/quic-v1"),
+                             at("/ip4/203.0.113.5/udp/4001"),
                              at("/ip4/192.168.1.1/tcp/80"),
                              at("/dns4/victim.example/tcp/80"),
                              at(kCircuit),
@@ -69,6 +71,7 @@ TEST_CASE("v2 takes the first address that can be dialled, and has others' IPs p
     REQUIRE(own.has_value());
     CHECK(own->index == 5);
     CHECK_FALSE(own->costs_data);
+    CHECK(choose({at("/ip4/203.0.113.5/udp/4001/quic-v1")}).has_value());
     const auto other = choose({at("/ip4/198.51.100.1/tcp/4001")});
     REQUIRE(other.has_value());
     CHECK(other->costs_data);

@@ -12,12 +12,12 @@ namespace kwaai::p2p {
 /// Host i is at 203.0.113.(i+1) and listens on port 4001.
 class NatWorld {
 public:
-    NatWorld(testing::Simulation& simulation, std::size_t count)
+    NatWorld(testing::Simulation& simulation, std::size_t count, const std::string& listens)
         : simulation_(simulation), network_(simulation.clock(), {.seed = 1}) {
         for (std::size_t i = 0; i < count; ++i) {
             hosts_.push_back(make_host(i, ip(i)));
             const auto listening =
-                hosts_.back()->listen(Multiaddr::parse("/ip4/" + ip(i) + "/tcp/4001").value());
+                hosts_.back()->listen(Multiaddr::parse("/ip4/" + ip(i) + listens).value());
             if (!listening) throw std::runtime_error(listening.error().context);
         }
     }
@@ -98,9 +98,9 @@ private:
 
 /// Runs `fn(world)`, a coroutine that captures nothing, beside `count` hosts, and closes them.
 template <class Fn>
-void run_nat_world(std::size_t count, Fn fn) {
+void run_nat_world(std::size_t count, Fn fn, const std::string& listens = kListenTcp) {
     testing::Simulation simulation;
-    NatWorld world(simulation, count);
+    NatWorld world(simulation, count, listens);
     simulation.run(io::with_group(&NatWorld::run_hosts<Fn>, std::ref(world), std::move(fn)));
 }
 

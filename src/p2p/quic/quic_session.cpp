@@ -250,6 +250,7 @@ struct QuicEnding {
 
 struct QuicSession::State final : QuicDriver {
     using QuicDriver::QuicDriver;
+    bool is_server = false;
     bool is_unproven = false;  // of those that the endpoint counts
 };
 
@@ -282,6 +283,7 @@ QuicSession::QuicSession(std::shared_ptr<QuicEndpoint> endpoint,
       state_(std::make_unique<State>(core_options(remote, account), hello, endpoint_->clock())) {
     state_->remote = io::to_string(io::to_address(remote));
     endpoint_->enter(remote_, *this);
+    state_->is_server = true;
     state_->is_unproven = true;
     endpoint_->count_unproven(1);
 }
@@ -318,7 +320,10 @@ void QuicSession::wake() {
 io::Task<Result<PeerId>> QuicSession::handshake() {
     QuicDriver& session = *state_;
     co_await pump(session, *endpoint_, true);
-    if (session.core.is_ended()) co_return std::unexpected<Error>(*session.core.reason());
+    // A client that only wanted to know whether we are there says goodbye right behind its proof.
+    const bool has_come = state_->is_server && session.core.is_handshaken();
+    if (session.core.is_ended() && !has_come)
+        co_return std::unexpected<Error>(*session.core.reason());
     co_return PeerId::of(*session.core.remote_key());
 }
 

@@ -1,8 +1,10 @@
 // Streams and sessions of QUIC connections. What any session promises is tested in muxer_test.cpp.
 #include <chrono>
+#include <optional>
 #include <vector>
 
 #include "io/timeout.hpp"
+#include "p2p/quic/quic_core.hpp"
 #include "p2p/quic/quic_world_test.hpp"
 #include "testing/stream_conformance.hpp"
 
@@ -67,6 +69,57 @@ Task<void> lose_peer(TaskGroup& group, QuicWorld& world) {
     world.listener.endpoint->close();
 }
 
+Task<void> take(QuicWorld& world, std::optional<Result<PeerId>>& peer) {
+    while (world.accepted == nullptr)
+        co_await world.simulation.clock().sleep_for(1ms);
+    peer = co_await world.accepted->handshake();
+}
+
+// A client until its handshake is done: its last flight, and a goodbye behind it.
+Task<std::vector<std::vector<std::byte>>> shake_and_leave(QuicWorld& world, QuicCore& client) {
+    io::UdpSocket& port = world.dialer.endpoint->port();
+    io::Clock& clock = world.simulation.clock();
+    std::vector<std::byte> space(1500);  // for one packet
+    std::vector<std::vector<std::byte>> last;
+    while (!client.is_ended()) {
+        const QuicCore::Batch batch = client.produce(space, clock.now());
+        if (client.is_handshaken()) {
+            if (batch.bytes.empty()) client.close(clock.now());
+            if (!batch.bytes.empty()) last.emplace_back(batch.bytes.begin(), batch.bytes.end());
+        } else if (!batch.bytes.empty()) {
+            CHECK(port.send(batch.to, batch.bytes, batch.packet_bytes));
+        } else {
+            const auto packets = co_await port.receive();
+            REQUIRE(packets);
+            for (const io::Packet& packet : *packets)
+                client.receive(packet.from, packet.bytes, clock.now());
+        }
+    }
+    co_return last;
+}
+
+Task<void> come_and_go(TaskGroup& group, QuicWorld& world) {
+    group.spawn(&QuicEndpoint::run, world.listener.endpoint);
+    std::optional<Result<PeerId>> peer;
+    group.spawn(take, std::ref(world), std::ref(peer));
+    QuicCoreOptions options;
+    options.identity = &world.dialer.endpoint->identity();
+    options.limits = &world.dialer.endpoint->limits();
+    options.local = world.dialer.endpoint->port().local();
+    options.remote = world.listener.endpoint->port().local();
+    QuicCore client(options, world.listener.id(), world.simulation.clock().now());
+    const auto packets = co_await shake_and_leave(world, client);
+    for (const std::vector<std::byte>& packet : packets)  // at once
+        world.accepted->receive(options.local, packet);
+    world.accepted->wake();
+    co_await world.simulation.clock().sleep_for(1s);
+    REQUIRE(peer.has_value());
+    REQUIRE(peer->has_value());
+    CHECK(**peer == world.dialer.id());
+    CHECK(world.accepted->is_closed());
+    world.listener.endpoint->close();
+}
+
 Task<Errc> read_failure(io::Stream& stream) {
     std::array<std::byte, 16> buffer{};
     const MutableBytes into(buffer);
@@ -113,6 +166,12 @@ TEST_CASE("what was written before a QUIC session is closed arrives, then its en
         CHECK(code == Errc::closed);
         CHECK(sessions.listener.is_closed());
     });
+}
+
+TEST_CASE("who says goodbye right behind the QUIC handshake has been here") {
+    testing::Simulation simulation;
+    QuicWorld world(simulation, Limits());
+    simulation.run(io::with_group(come_and_go, std::ref(world)));
 }
 
 TEST_CASE("an idle QUIC connection is kept alive, one whose peer is gone ends in half a minute") {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"github.com/libp2p/go-libp2p"
@@ -14,7 +13,7 @@ import (
 )
 
 const (
-	elsewhere     = "/ip4/5.6.7.77/tcp/4001" // a machine that is not there: asking about it must be paid for
+	elsewhere     = "/ip4/5.6.7.77" // a machine that is not there: asking about it must be paid for
 	protocolsWait = 5 * time.Second          // for AutoNAT v2 to learn what the peer speaks
 )
 
@@ -64,6 +63,10 @@ func (d *dialler) askAutonatV2(address ma.Multiaddr) string {
 func (d *dialler) autonat() error {
 	own := d.h.Addrs()[0]
 	ip, _ := ma.SplitFirst(own)
+	closedPort, otherPort := "/tcp/1", "/tcp/4001"
+	if _, err := own.ValueForProtocol(ma.P_QUIC_V1); err == nil {
+		closedPort, otherPort = "/udp/1/quic-v1", "/udp/4001/quic-v1"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	d.out["autonat_v1"] = "reachable"
@@ -71,11 +74,11 @@ func (d *dialler) autonat() error {
 		d.out["autonat_v1"] = err.Error()
 	}
 	d.out["autonat_v2"] = d.askAutonatV2(own)
-	closed, err := ma.NewMultiaddr(fmt.Sprintf("%s/tcp/1", ip))
+	closed, err := ma.NewMultiaddr(ip.String() + closedPort)
 	if err != nil {
 		return err
 	}
 	d.out["autonat_v2_closed"] = d.askAutonatV2(closed)
-	d.out["autonat_v2_elsewhere"] = d.askAutonatV2(ma.StringCast(elsewhere))
+	d.out["autonat_v2_elsewhere"] = d.askAutonatV2(ma.StringCast(elsewhere + otherPort))
 	return nil
 }

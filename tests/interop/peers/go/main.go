@@ -502,7 +502,8 @@ func main() {
 		options = append(options, libp2p.ListenAddrStrings(fmt.Sprintf("/ip4/%s/tcp/%d", *ip, *port)))
 	}
 	if *autonat && *dial == "" {
-		options = append(options, libp2p.EnableNATService(), libp2p.EnableAutoNATv2())
+		// Without a counter of dials over UDP: it would have the server dial none before the node has, often.
+		options = append(options, libp2p.EnableNATService(), libp2p.EnableAutoNATv2(), libp2p.UDPBlackHoleSuccessCounter(nil))
 	}
 	h, err := libp2p.New(options...)
 	check(err, "starting")
