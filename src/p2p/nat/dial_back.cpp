@@ -103,8 +103,8 @@ io::Task<Result<>> DialBack::send_nonce(PeerId peer, Multiaddr address, std::uin
     const codec::Buffer message = autonat_v2::encode_dial_back(nonce);
     KWAAI_CO_CHECKED(co_await write_length_prefixed(*stream, message));
     KWAAI_CO_CHECKED(co_await stream->shutdown_write());
-    // That it comes says that the nonce has arrived; what it says is of no interest. go-libp2p resets
-    // the stream behind it, and over QUIC that is all that comes.
+    // That it comes says that the nonce has arrived; what it says is of no interest. go-libp2p
+    // resets the stream behind it, and over QUIC that is all that comes.
     const auto answer = co_await read_length_prefixed(*stream, autonat_v2::kDialBackBytesMax);
     static_cast<void>(answer);
     stream->close();
