@@ -148,6 +148,32 @@ TEST_CASE("addresses that lead over two relays, over ourselves or to the relay a
     });
 }
 
+TEST_CASE("a relay is dialled once more for a hole, unless no port that listens leads to it") {
+    run_relays(2, 1, {}, [](RelayWorld& world) -> io::Task<void> {
+        std::size_t dialled = 0;
+        const auto lease = world.host(kClient).observe(
+            [&dialled](const PeerInfo& /*info*/, ConnectionChange change) {
+                if (change == ConnectionChange::opened) ++dialled;
+            });
+        // The client listens over TCP alone.
+        const std::string quic = "/ip4/" + HostWorld::ip(kRelay) + kListenQuic;
+        REQUIRE(world.host(kRelay).listen(Multiaddr::parse(quic).value()).has_value());
+        const Multiaddr place = Multiaddr::parse(quic).value().with_peer(world.host(kRelay).id());
+        for (int i = 0; i < 3; ++i) {
+            const auto reached = co_await world.client(kClient).reach(place);
+            REQUIRE(reached.has_value());
+        }
+        CHECK(dialled == 1);
+        const auto apart = Multiaddr::parse("/ip4/" + HostWorld::ip(kClient) + kListenQuic);
+        REQUIRE(world.host(kClient).listen(*apart).has_value());
+        for (int i = 0; i < 3; ++i) {
+            const auto reached = co_await world.client(kClient).reach(place);
+            REQUIRE(reached.has_value());
+        }
+        CHECK(dialled == 2);
+    });
+}
+
 TEST_CASE("only so many circuits to us shake hands at a time") {
     run_relays(2, 1, {}, [](RelayWorld& world) -> io::Task<void> {
         const auto place = co_await world.reserve(kClient, kRelay);
