@@ -1,7 +1,6 @@
 #include "p2p/muxer/yamux_session.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "io/event.hpp"
 #include "io/task_group.hpp"
 #include "io/timeout.hpp"
+#include "p2p/muxer/muxed_handle.hpp"
 
 namespace kwaai::p2p {
 namespace {
@@ -17,10 +17,10 @@ constexpr std::size_t kReadBytesMin = 1 << 10;  // an idle connection holds no m
 constexpr std::size_t kReadBytesMax = 64 << 10;
 constexpr int kSmallReads = 16;
 
-class Muxed;
-
 // What the coroutines of a session share.
 struct Driver {
+    using Stream = YamuxStream;
+
     Driver(std::unique_ptr<io::Stream> connection,
            YamuxRole role,
            const Limits& limits,
@@ -31,8 +31,7 @@ struct Driver {
     std::unique_ptr<io::Stream> transport;
     io::Clock& clock;
     YamuxState core;
-    std::unordered_map<const YamuxStream*, Muxed*> handles;
-    std::size_t handle_count = 0;  // the closed ones too
+    MuxedHandles<Driver, YamuxStream> handles;
 
     io::Event output_ready;    // has_output(), or the session is closing
     io::Event open_ready;      // open() may go on
@@ -41,132 +40,38 @@ struct Driver {
     io::TimePoint timer_until;
     std::vector<std::byte> batch;
     bool is_batch_idle = false;  // nothing was sent since the last look
-    std::vector<YamuxStream*> changed;
 
     void wake();
     void end(Error why);
+
+    // For the streams.
+    void begin_reading(YamuxStream& stream) {
+        core.announce(stream);
+        wake();
+    }
+
+    std::size_t read(YamuxStream& stream, MutableBytes into) {
+        const std::size_t count = core.read(stream, into, clock.now());
+        if (count > 0) wake();
+        return count;
+    }
+
+    void release(YamuxStream& stream) { core.release(stream); }
+
+    [[nodiscard]] std::string remote_name() const { return transport->peer(); }
+
+    [[nodiscard]] static Error closed_here() {
+        return {Errc::closed, "yamux: the stream was closed"};
+    }
+
+    [[nodiscard]] static Error cut_off() { return closed_here(); }
 };
 
-// Its state's stream is gone once it was closed or reset here.
-class Muxed final : public MuxedStream {
-public:
-    Muxed(Driver& session, YamuxStream& stream) : session_(session), stream_(&stream) {
-        session_.handles.emplace(stream_, this);
-        ++session_.handle_count;
-    }
-
-    ~Muxed() override {
-        if (YamuxStream* const stream = let_go()) session_.core.release(*stream);
-        --session_.handle_count;
-        session_.wake();
-    }
-
-    io::Task<Result<std::size_t>> read_some(MutableBytes into) override;
-    io::Task<Result<>> write(std::span<const Bytes> parts) override;
-    io::Task<Result<>> shutdown_write() override;
-    void close() override;
-    void reset(std::uint32_t code) override;
-
-    [[nodiscard]] std::string peer() const override { return session_.transport->peer(); }
-
-    void notify() {
-        if (stream_ == nullptr || !stream_->is_writing) writable_.notify_all();
-        const bool is_readable = stream_ == nullptr || stream_->received.size() > 0 ||
-                                 stream_->is_finished_by_peer ||
-                                 stream_->end != YamuxStream::End::none;
-        if (is_readable) readable_.notify_all();
-    }
-
-private:
-    // Breaks off the write under way when its coroutine unwinds.
-    struct Writing {
-        explicit Writing(Muxed& muxed) : writer(muxed) {}
-
-        Writing(const Writing&) = delete;
-        Writing& operator=(const Writing&) = delete;
-
-        ~Writing() {
-            if (writer.stream_ != nullptr) writer.session_.core.abort_write(*writer.stream_);
-        }
-
-        Muxed& writer;
-    };
-
-    YamuxStream* let_go() {
-        if (stream_ != nullptr) session_.handles.erase(stream_);
-        return std::exchange(stream_, nullptr);
-    }
-
-    [[nodiscard]] Error closed_here() const {
-        return Error{Errc::closed, "yamux: the stream was closed"};
-    }
-
-    Driver& session_;
-    YamuxStream* stream_;
-    io::Event readable_;
-    io::Event writable_;
-};
-
-io::Task<Result<std::size_t>> Muxed::read_some(MutableBytes into) {
-    if (stream_ != nullptr) session_.core.announce(*stream_);
-    session_.wake();
-    for (;;) {
-        if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-        const std::size_t count = session_.core.read(*stream_, into, session_.clock.now());
-        if (count > 0) {
-            session_.wake();
-            co_return count;
-        }
-        if (stream_->is_finished_by_peer) co_return std::size_t{0};
-        if (auto why = session_.core.failure(*stream_))
-            co_return std::unexpected<Error>(std::move(*why));
-        co_await readable_.wait();
-    }
-}
-
-io::Task<Result<>> Muxed::write(std::span<const Bytes> parts) {
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    KWAAI_CO_CHECKED(session_.core.begin_write(*stream_, parts));
-    session_.wake();
-    const Writing writing(*this);
-    while (stream_ != nullptr && stream_->is_writing)
-        co_await writable_.wait();
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    if (!stream_->is_cut) co_return Result<>();
-    auto why = session_.core.failure(*stream_);
-    co_return std::unexpected<Error>(why ? std::move(*why) : closed_here());
-}
-
-io::Task<Result<>> Muxed::shutdown_write() {
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    KWAAI_CO_CHECKED(session_.core.shutdown_write(*stream_));
-    session_.wake();
-    co_return Result<>();
-}
-
-void Muxed::close() {
-    YamuxStream* const stream = let_go();
-    if (stream == nullptr) return;
-    session_.core.close(*stream);
-    notify();
-    session_.wake();
-}
-
-void Muxed::reset(std::uint32_t code) {
-    YamuxStream* const stream = let_go();
-    if (stream == nullptr) return;
-    session_.core.reset(*stream, code);
-    notify();
-    session_.wake();
-}
+using Muxed = MuxedHandle<Driver>;
 
 // Tells all whom the state may have made ready.
 void Driver::wake() {
-    core.take_changed(changed);
-    for (const YamuxStream* const stream : changed) {
-        const auto found = handles.find(stream);
-        if (found != handles.end()) found->second->notify();
-    }
+    notify_changed(*this);
     if (core.has_output() || core.is_flushed() || core.is_ended()) output_ready.notify_all();
     if (core.deadline() < timer_until || core.is_ended()) deadline_moved.notify_all();
     if (core.is_refusing() || !core.is_open_blocked()) open_ready.notify_all();
@@ -301,7 +206,7 @@ YamuxSession::YamuxSession(std::unique_ptr<io::Stream> transport,
     : state_(std::make_unique<State>(std::move(transport), role, limits, clock, account)) {}
 
 YamuxSession::~YamuxSession() {
-    KWAAI_CHECK(state_->handle_count == 0, "a yamux session is destroyed before its streams");
+    KWAAI_CHECK(state_->handles.count == 0, "a yamux session is destroyed before its streams");
 }
 
 io::Task<Result<>> YamuxSession::run() {

@@ -1,12 +1,12 @@
 #include "p2p/quic/quic_session.hpp"
 
 #include <algorithm>
-#include <unordered_map>
 #include <utility>
 
 #include "base/check.hpp"
 #include "io/event.hpp"
 #include "io/task_group.hpp"
+#include "p2p/muxer/muxed_handle.hpp"
 #include "p2p/quic/quic_endpoint.hpp"
 
 namespace kwaai::p2p {
@@ -15,10 +15,10 @@ namespace {
 constexpr int kBatchesPerTurn = 4;  // then others run
 constexpr std::size_t kAlarmsMax = 16;
 
-class QuicMuxed;
-
 // What the coroutines of a session share.
 struct QuicDriver {
+    using Stream = QuicStream;
+
     QuicDriver(const QuicCoreOptions& options, const PeerId& expected, io::Clock& time)
         : core(options, expected, time.now()), clock(time) {}
 
@@ -28,136 +28,41 @@ struct QuicDriver {
     QuicCore core;
     io::Clock& clock;
     std::string remote;
-    std::unordered_map<const QuicStream*, QuicMuxed*> handles;
-    std::size_t handle_count = 0;  // the closed ones too
+    MuxedHandles<QuicDriver, QuicStream> handles;
     io::Event output_ready;
     io::Event open_ready;
     io::Event accept_ready;
-    std::vector<QuicStream*> changed;
     std::vector<io::TimePoint> alarms;  // at which a sleeper wakes the pump; the soonest last
 
     void wake();
-};
 
-// Its core's stream is gone once it was closed or reset here.
-class QuicMuxed final : public MuxedStream {
-public:
-    QuicMuxed(QuicDriver& session, QuicStream& stream) : session_(session), stream_(&stream) {
-        session_.handles.emplace(stream_, this);
-        ++session_.handle_count;
+    // For the streams.
+    void begin_reading(QuicStream& /*stream*/) {}
+
+    std::size_t read(QuicStream& stream, MutableBytes into) {
+        const std::size_t count = core.read(stream, into);
+        if (count > 0 && core.has_output()) wake();
+        return count;
     }
 
-    ~QuicMuxed() override {
-        if (QuicStream* const stream = let_go()) session_.core.reset(*stream, 0);
-        --session_.handle_count;
-        session_.wake();
-    }
+    void release(QuicStream& stream) { core.reset(stream, 0); }
 
-    io::Task<Result<std::size_t>> read_some(MutableBytes into) override;
-    io::Task<Result<>> write(std::span<const Bytes> parts) override;
-    io::Task<Result<>> shutdown_write() override;
-    void close() override;
-    void reset(std::uint32_t code) override;
-
-    [[nodiscard]] std::string peer() const override { return session_.remote; }
-
-    void notify() {
-        if (stream_ == nullptr || !stream_->is_writing) writable_.notify_all();
-        const bool is_readable = stream_ == nullptr || stream_->received.size() > 0 ||
-                                 stream_->is_finished_by_peer ||
-                                 stream_->end != QuicStream::End::none;
-        if (is_readable) readable_.notify_all();
-    }
-
-private:
-    // Breaks off the write under way when its coroutine unwinds.
-    struct Writing {
-        explicit Writing(QuicMuxed& muxed) : writer(muxed) {}
-
-        Writing(const Writing&) = delete;
-        Writing& operator=(const Writing&) = delete;
-
-        ~Writing() {
-            if (writer.stream_ != nullptr) writer.session_.core.abort_write(*writer.stream_);
-        }
-
-        QuicMuxed& writer;
-    };
-
-    QuicStream* let_go() {
-        if (stream_ != nullptr) session_.handles.erase(stream_);
-        return std::exchange(stream_, nullptr);
-    }
+    [[nodiscard]] const std::string& remote_name() const { return remote; }
 
     [[nodiscard]] static Error closed_here() {
-        return Error{Errc::closed, "quic: the stream was closed"};
+        return {Errc::closed, "quic: the stream was closed"};
     }
 
-    QuicDriver& session_;
-    QuicStream* stream_;
-    io::Event readable_;
-    io::Event writable_;
+    [[nodiscard]] static Error cut_off() {
+        return {Errc::closed, "quic: the peer reads no more of this stream"};
+    }
 };
 
-io::Task<Result<std::size_t>> QuicMuxed::read_some(MutableBytes into) {
-    for (;;) {
-        if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-        const std::size_t count = session_.core.read(*stream_, into);
-        if (count > 0) {
-            if (session_.core.has_output()) session_.wake();
-            co_return count;
-        }
-        if (stream_->is_finished_by_peer) co_return std::size_t{0};
-        if (auto why = session_.core.failure(*stream_))
-            co_return std::unexpected<Error>(std::move(*why));
-        co_await readable_.wait();
-    }
-}
-
-io::Task<Result<>> QuicMuxed::write(std::span<const Bytes> parts) {
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    KWAAI_CO_CHECKED(session_.core.begin_write(*stream_, parts));
-    session_.wake();
-    const Writing writing(*this);
-    while (stream_ != nullptr && stream_->is_writing)
-        co_await writable_.wait();
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    if (!stream_->is_cut) co_return Result<>();
-    auto why = session_.core.failure(*stream_);
-    co_return std::unexpected<Error>(
-        why ? std::move(*why) : Error{Errc::closed, "quic: the peer reads no more of this stream"});
-}
-
-io::Task<Result<>> QuicMuxed::shutdown_write() {
-    if (stream_ == nullptr) co_return std::unexpected<Error>(closed_here());
-    KWAAI_CO_CHECKED(session_.core.shutdown_write(*stream_));
-    session_.wake();
-    co_return Result<>();
-}
-
-void QuicMuxed::close() {
-    QuicStream* const stream = let_go();
-    if (stream == nullptr) return;
-    session_.core.close(*stream);
-    notify();
-    session_.wake();
-}
-
-void QuicMuxed::reset(std::uint32_t code) {
-    QuicStream* const stream = let_go();
-    if (stream == nullptr) return;
-    session_.core.reset(*stream, code);
-    notify();
-    session_.wake();
-}
+using QuicMuxed = MuxedHandle<QuicDriver>;
 
 // Tells all whom the core may have made ready.
 void QuicDriver::wake() {
-    core.take_changed(changed);
-    for (const QuicStream* const stream : changed) {
-        const auto found = handles.find(stream);
-        if (found != handles.end()) found->second->notify();
-    }
+    notify_changed(*this);
     if (core.has_output() || core.is_ended()) output_ready.notify_all();
     if (core.is_refusing() || !core.is_open_blocked()) open_ready.notify_all();
     if (core.is_refusing() || core.has_incoming()) accept_ready.notify_all();
@@ -289,7 +194,7 @@ QuicSession::QuicSession(std::shared_ptr<QuicEndpoint> endpoint,
 }
 
 QuicSession::~QuicSession() {
-    KWAAI_CHECK(state_->handle_count == 0, "a QUIC session is destroyed before its streams");
+    KWAAI_CHECK(state_->handles.count == 0, "a QUIC session is destroyed before its streams");
     if (state_->is_unproven) endpoint_->count_unproven(-1);
     endpoint_->leave(remote_, *this);
     for (const QuicId& id : ids_)
