@@ -6,6 +6,7 @@
 #include <filesystem>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -39,7 +40,7 @@ struct Flags {
     std::string ip = "127.0.0.1";
     std::uint16_t port = 0;
     std::string address_file;
-    std::string key = "ed25519";
+    crypto::KeyType key = crypto::KeyType::ed25519;
     std::string security;
     crypto::WebTlsFiles web;
     bool has_autonat = false;
@@ -58,7 +59,11 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--ip", flags.ip, "to listen at");
     app.add_option("--port", flags.port, "0: the system chooses");
     app.add_option("--addrfile", flags.address_file, "gets the multiaddrs, one a line");
-    app.add_option("--key", flags.key)->check(CLI::IsMember({"ed25519", "rsa"}));
+    const std::map<std::string, crypto::KeyType> types = {{"ed25519", crypto::KeyType::ed25519},
+                                                          {"rsa", crypto::KeyType::rsa},
+                                                          {"secp256k1", crypto::KeyType::secp256k1},
+                                                          {"ecdsa", crypto::KeyType::ecdsa}};
+    app.add_option("--key", flags.key)->transform(CLI::CheckedTransformer(types));
     app.add_option("--sec", flags.security, "the only one; both where it is not given")
         ->check(CLI::IsMember({"noise", "tls"}));
     app.add_option("--tls-certificate", flags.web.certificate, "for tls/ws, a file in PEM");
@@ -222,8 +227,7 @@ Result<RelayNodeOptions> relay_options(const p2p::Host& host, const Flags& flags
 Result<> run(const Flags& flags) {
     if (!flags.upnp.empty()) return try_gateway(*p2p::make_upnp_gateway(flags.upnp));
     if (!flags.natpmp.empty()) return try_gateway(*p2p::make_natpmp_gateway(flags.natpmp));
-    const auto type = flags.key == "rsa" ? crypto::KeyType::rsa : crypto::KeyType::ed25519;
-    KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(type));
+    KWAAI_TRY(crypto::PrivateKey identity, crypto::PrivateKey::generate(flags.key));
     KWAAI_TRY(crypto::WebTls web, crypto::load_web_tls(flags.web));
     io::Loop loop;
     io::TcpNetwork network(loop);
@@ -233,6 +237,8 @@ Result<> run(const Flags& flags) {
                              .random = {},
                              .web_server = web.server,
                              .web_client = web.client};
+    // 1000 streams of a test, and the peer's own.
+    options.limits.streams_per_connection_max = options.limits.streams_per_peer_max = 1100;
     if (flags.security == "noise") options.securities = {p2p::Security::noise};
     if (flags.security == "tls") options.securities = {p2p::Security::tls};
     p2p::Host host(network, loop.clock(), std::move(options));

@@ -23,7 +23,7 @@ namespace {
 constexpr std::chrono::seconds kPatience{60};  // for any one thing
 constexpr std::size_t kShortBytes = 5;         // of a small echo
 constexpr std::chrono::milliseconds kPause{20};
-constexpr std::size_t kStreamBytes = 300'000;  // of each of `streams`: more than a first window
+constexpr std::size_t kStreamsBytes = 15'000'000;  // of all of `streams`
 constexpr double kMib = 1 << 20;
 
 double seconds(io::Duration time) {
@@ -51,11 +51,15 @@ private:
     io::Task<Result<>> wait_for_direct();
     io::Task<Result<>> pings();
     io::Task<Result<double>> echo_of(Bytes sent);
+    io::Task<Result<double>> echo_over(p2p::Stream& stream, Bytes sent);
     io::Task<Result<>> echo();
     io::Task<Result<>> small_echo();
     io::Task<Result<>> streams();
-    io::Task<void> one_stream(unsigned index, Result<>& all);
-    static io::Task<void> all_streams(io::TaskGroup& group, Dialler& dialler, Result<>& all);
+    io::Task<void> one_stream(p2p::Stream& stream, unsigned index, Result<>& all);
+    static io::Task<void> all_streams(io::TaskGroup& group,
+                                      Dialler& dialler,
+                                      const std::vector<std::unique_ptr<p2p::Stream>>& streams,
+                                      Result<>& all);
     io::Task<Result<>> resets();
     io::Task<Result<>> requests();
     io::Task<Result<>> perf(std::string name, std::uint64_t up, std::uint64_t down);
@@ -225,7 +229,12 @@ io::Task<Result<>> Dialler::pings() {
 io::Task<Result<double>> Dialler::echo_of(Bytes sent) {
     KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> stream,
                  co_await host_.open(*peer_, kEchoProtocol));
-    Exchange exchange(*stream);
+    Result<double> took = co_await echo_over(*stream, sent);
+    co_return took;
+}
+
+io::Task<Result<double>> Dialler::echo_over(p2p::Stream& stream, Bytes sent) {
+    Exchange exchange(stream);
     exchange.sent = sent;
     exchange.hash.emplace();
     if (flags_.ends_last || (flags_.short_ends_last && sent.size() <= kShortBytes))
@@ -262,23 +271,37 @@ io::Task<Result<>> Dialler::small_echo() {
     co_return Result<>();
 }
 
-io::Task<void> Dialler::one_stream(unsigned index, Result<>& all) {
-    const std::vector<std::byte> bytes(kStreamBytes, static_cast<std::byte>(index));
+io::Task<void> Dialler::one_stream(p2p::Stream& stream, unsigned index, Result<>& all) {
+    const std::vector<std::byte> bytes(kStreamsBytes / flags_.streams,
+                                       static_cast<std::byte>(index));
     const Bytes sent(bytes);
-    Result<double> took = co_await echo_of(sent);
+    Result<double> took = co_await echo_over(stream, sent);
     if (!took) all = forward_error(took, "stream " + std::to_string(index));
 }
 
-io::Task<void> Dialler::all_streams(io::TaskGroup& group, Dialler& dialler, Result<>& all) {
-    for (unsigned i = 0; i < dialler.flags_.streams; ++i)
-        group.spawn(&Dialler::one_stream, std::ref(dialler), i, std::ref(all));
+io::Task<void> Dialler::all_streams(io::TaskGroup& group,
+                                    Dialler& dialler,
+                                    const std::vector<std::unique_ptr<p2p::Stream>>& streams,
+                                    Result<>& all) {
+    for (unsigned i = 0; i < streams.size(); ++i)
+        group.spawn(
+            &Dialler::one_stream, std::ref(dialler), std::ref(*streams[i]), i, std::ref(all));
     co_return;
 }
 
-// Many beside each other, each with its own bytes.
+// Many beside each other, each with its own bytes, once all are open.
 io::Task<Result<>> Dialler::streams() {
+    // The peer does not hear of a lazy one before the first write, and acknowledges none.
+    const p2p::OpenOptions eager{.is_lazy = false};
+    std::vector<std::unique_ptr<p2p::Stream>> opened;
+    for (unsigned i = 0; i < flags_.streams; ++i) {
+        KWAAI_CO_TRY(std::unique_ptr<p2p::Stream> stream,
+                     co_await host_.open(*peer_, kEchoProtocol, eager));
+        opened.push_back(std::move(stream));
+    }
     Result<> all;
-    co_await io::with_group(&Dialler::all_streams, std::ref(*this), std::ref(all));
+    co_await io::with_group(
+        &Dialler::all_streams, std::ref(*this), std::cref(opened), std::ref(all));
     if (all) out_.member("streams", flags_.streams);
     co_return all;
 }

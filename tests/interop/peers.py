@@ -40,16 +40,24 @@ class Peer:
     can_reset = True  # a stream, as a listener
     blind_to_resets_over = ()  # transports: as a dialler, it takes them for ends
     loses_early_ends_over = ()  # transports: as a listener, it may not see an end right behind a stream's first bytes
+    cannot_reset_over = ()  # transports: as a listener
     has_perf = True
     can_listen = True
     transports = ("tcp", "ws", "tls/ws")
     certificate = None  # for tls/ws: a Certificate
+    keys = ("ed25519", "rsa", "secp256k1", "ecdsa")
+    takes_many_streams = True  # a thousand at a time
+    can_be_lazy = False  # a dialler: be told to write before the protocol of a stream is agreed
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
-    has_autonat = False  # and --ip, and --mdns
+    has_autonat = False  # and --ip
     has_kad = False
+    has_mdns = False
     can_relay = False  # be a relay, use one, and be reached through one
+    has_unlimited_circuits = True  # as a relay
+    heeds_limits = True  # as a dialler: opens no streams through a circuit that has them, but pings
     can_punch = False  # make a direct connection out of a relayed one
+    reads_records = True  # signed ones of peers, in the form that go and js send
     agent = None  # what identify calls it
 
     def prepare(self, cache):
@@ -139,6 +147,7 @@ class Go(Peer):
     name = "go"
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_autonat = True
+    has_mdns = True
     has_kad = True
     can_relay = True
     can_punch = True
@@ -157,11 +166,42 @@ class Go(Peer):
         return [str(self.folder / "gopeer")]
 
 
+class Rust(Peer):
+    name = "rust"
+    transports = ("tcp", "ws", "tls/ws", "quic")
+    has_autonat = True
+    has_kad = True
+    can_relay = True
+    has_unlimited_circuits = False
+    heeds_limits = False
+    can_punch = True
+    can_be_lazy = True
+    cannot_reset_over = ("quic",)
+    reads_records = False
+    agent = "rustpeer/0.1"
+
+    def prepare(self, cache):
+        for tool, package in (("cargo", "Rust 1.88 or later, from rustup.rs"), ("openssl", "openssl, for RSA keys")):
+            if shutil.which(tool) is None:
+                raise Unavailable(f"{tool} is not installed: it comes with {package}")
+        version = subprocess.run(["cargo", "--version"], capture_output=True, text=True, check=True).stdout.strip()
+        if tuple(map(int, re.match(r"cargo (\d+)\.(\d+)", version).groups())) < (1, 88):
+            raise Unavailable(f"Rust 1.88 or later is needed (rustup.rs has it), this is {version}")
+        self.folder = cache / "rust"
+        copy_new(HERE / "peers" / "rust", self.folder)
+        build = ["cargo", "build", "--release", "--locked", "-j", "2"]
+        run_installer(self.name, build, cache / "rust.log", 3600, cwd=self.folder)
+
+    def command(self):
+        return [str(self.folder / "target/release/rustpeer")]
+
+
 class Js(Peer):
     name = "js"
     transports = ("tcp", "ws", "tls/ws", "quic")
     blind_to_resets_over = ("quic",)
     loses_early_ends_over = ("quic",)
+    keys = ("ed25519", "rsa", "secp256k1")
     has_kad = True
     can_relay = True
     agent = "jspeer/0.1"
@@ -230,6 +270,8 @@ class P2pd(Peer):
     has_perf = False
     transports = ("tcp",)
     securities = ("noise",)
+    keys = ("ed25519", "rsa")
+    takes_many_streams = False
     needs_identity_file = True
 
     def prepare(self, cache):

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Lets nodes of other libraries and this project's dial each other on loopback, and prints what worked.
 
-run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,js,chromium,p2pd,petals]. What cannot be installed is
+run.py --peer BINARY [--kwaai BINARY] [--cache DIR] [--only go,rust,js,chromium,p2pd,petals]. What cannot be installed is
 skipped by name. The last line counts; the exit status is 1 where something failed.
 """
 
@@ -18,16 +18,17 @@ from dcutr_case import run_punches
 from gateway_case import run_gateways
 from kad_case import run_kad
 from nat_case import run_autonat, run_mdns
-from peers import Chromium, Go, Js, Kwaai, P2pd, Unavailable
+from peers import Chromium, Go, Js, Kwaai, P2pd, Rust, Unavailable
 from petals_case import PetalsCase
 from processes import Failed
 from router_case import run_router
 from transport_case import run_transports
 
-KEYS = ["ed25519", "rsa"]
+KEYS = ["ed25519", "rsa", "secp256k1", "ecdsa"]
 ECHO_MIB = 10
 PINGS = 5
 STREAMS = 50
+MANY_STREAMS = 1000
 PERF_MIB = 4
 
 
@@ -67,7 +68,8 @@ def problems_of(report, dialler, listener, transport):
     measured = report.get("perf_up_mib_s") and report.get("perf_down_mib_s")
     if has_perf(dialler, listener, transport) and not measured:
         problems.append(f"perf: {PERF_MIB} MiB did not go one way and come the other")
-    if listener.can_reset and transport not in dialler.blind_to_resets_over and not report.get("reset_seen"):
+    can_reset = listener.can_reset and transport not in listener.cannot_reset_over
+    if can_reset and transport not in dialler.blind_to_resets_over and not report.get("reset_seen"):
         problems.append("a reset by the listener did not reach the dialler")
     if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
         problems.append("the listener did not see the dialler's half-close")
@@ -76,7 +78,7 @@ def problems_of(report, dialler, listener, transport):
             problems.append(f"identify: agent {report.get('agent')!r} instead of {listener.agent!r}")
         if "/echo/1.0.0" not in report.get("protocols", []) and listener.agent is not None:
             problems.append(f"identify: no /echo/1.0.0 among {report.get('protocols')}")
-        if not report.get("signed_record"):
+        if dialler.reads_records and not report.get("signed_record"):
             problems.append("identify: no signed peer record")
     return problems
 
@@ -107,30 +109,60 @@ def note_of(report):
     return ", ".join(parts)
 
 
+def run_cell(dialler, listener, case, folder, tally):
+    transport, security, key = case
+    what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
+    flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
+    if has_perf(dialler, listener, transport):
+        flags += ["--perf-mib", str(PERF_MIB)]
+    try:
+        report = dial(dialler, listener, key, folder, transport, security, *flags)
+    except Failed as failure:
+        tally.row(what, [str(failure)])
+        return
+    tally.row(what, problems_of(report, dialler, listener, transport), note_of(report))
+
+
 def run_matrix(kwaai, peers, folder, tally):
     print(f"yamux, and QUIC: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
-    usual = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
     cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS]
     cases += [(transport, "noise", KEYS[0]) for transport in ("ws", "tls/ws")]
     cases += [("quic", "tls", key) for key in KEYS]
     for peer in peers:
-        for transport, security, key in cases:
-            if transport not in peer.transports or security not in peer.securities:
+        for case in cases:
+            transport, security, key = case
+            if transport not in peer.transports or security not in peer.securities or key not in peer.keys:
                 continue
             if transport == "tls/ws" and peer.certificate is None:
                 tally.skip(f"{peer.name}, tls/ws", "openssl is not installed")
                 continue
             for dialler, listener in ((kwaai, peer), (peer, kwaai)):
-                if not listener.can_listen:
-                    continue
-                what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
-                flags = [*usual, "--perf-mib", str(PERF_MIB)] if has_perf(dialler, listener, transport) else usual
-                try:
-                    report = dial(dialler, listener, key, folder, transport, security, *flags)
-                except Failed as failure:
-                    tally.row(what, [str(failure)])
-                    continue
-                tally.row(what, problems_of(report, dialler, listener, transport), note_of(report))
+                if listener.can_listen:
+                    run_cell(dialler, listener, case, folder, tally)
+
+
+def run_streams(kwaai, peers, folder, tally):
+    """Many streams open at a time, each with a few bytes; and streams that begin before their protocol is agreed."""
+    print(f"{MANY_STREAMS} streams of a connection at a time; lazy streams", flush=True)
+    many = ["--streams", str(MANY_STREAMS)]
+    works = []
+    for peer in peers:
+        if peer.takes_many_streams and "tcp" in peer.transports:
+            works += [(kwaai, peer, security, many) for security in peer.securities]
+            works += [(peer, kwaai, security, many) for security in peer.securities]
+        if peer.can_be_lazy:
+            works += [(peer, kwaai, security, ["--lazy", "--streams", str(STREAMS)]) for security in peer.securities]
+    for dialler, listener, security, flags in works:
+        what = f"{dialler.name} → {listener.name}, {security}, {' '.join(flags)}"
+        try:
+            report = dial(dialler, listener, KEYS[0], folder, "tcp", security, *flags)
+        except Failed as failure:
+            tally.row(what, [str(failure)])
+            continue
+        problems = [f"{doing}: {why}" for doing, why in report["failures"].items()]
+        if report.get("streams") != int(flags[-1]):
+            problems.append(f"not all of {flags[-1]} streams beside each other gave their bytes back")
+        tally.row(what, problems, note_of(report))
 
 
 def dial_through(relay, target, dialler, transport, limits, folder, *flags):
@@ -155,6 +187,8 @@ def run_relays(kwaai, peers, folder, tally):
         roles = [(kwaai, peer, peer), (peer, kwaai, peer), (peer, peer, kwaai), (kwaai, kwaai, peer), (kwaai, peer, kwaai)]
         cases = itertools.product(("tcp", "quic"), roles, ("unlimited", "limited"))
         for transport, (relay, target, dialler), limits in cases:
+            if limits == "unlimited" and dialler.heeds_limits and not relay.has_unlimited_circuits:
+                continue
             what = f"{dialler.name} → {relay.name} → {target.name}, {transport}, {limits}"
             flags = all_of_it if limits == "unlimited" else ["--pings", str(PINGS)]
             try:
@@ -168,7 +202,7 @@ def run_relays(kwaai, peers, folder, tally):
                 problems = [f"{doing}: {why}" for doing, why in report["failures"].items()]
                 if report.get("pings") != PINGS:
                     problems.append(f"{report.get('pings', 0)} pings of {PINGS} were answered")
-            if report.get("limited") != (limits == "limited"):
+            if report.get("limited") != (limits == "limited" or not relay.has_unlimited_circuits):
                 problems.append(f"the connection's being limited is said to be {report.get('limited')}")
             if "/p2p-circuit" not in report.get("remote", ""):
                 problems.append(f"the connection leads to {report.get('remote')}")
@@ -202,7 +236,7 @@ def main():
     parser.add_argument("--peer", required=True, type=pathlib.Path, help="kwaai_interop_peer")
     parser.add_argument("--kwaai", type=pathlib.Path, help="the program, for routers and Petals")
     parser.add_argument("--cache", type=pathlib.Path, default=pathlib.Path("build/peers"))
-    parser.add_argument("--only", default="go,js,chromium,p2pd,petals")
+    parser.add_argument("--only", default="go,rust,js,chromium,p2pd,petals")
     flags = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
 
@@ -213,7 +247,7 @@ def main():
     kwaai = Kwaai(flags.peer.resolve())
     python = P2pd()
     js = Js()
-    wanted = [peer for peer in (Go(), js, Chromium(js), python) if peer.name in only or (peer is python and "petals" in only)]
+    wanted = [peer for peer in (Go(), Rust(), js, Chromium(js), python) if peer.name in only or (peer is python and "petals" in only)]
     ready = prepared(wanted, cache, tally)
     matrix = [peer for peer in ready if peer.name in only]
     with tempfile.TemporaryDirectory(prefix="kwaai-interop-") as folder:
@@ -221,11 +255,11 @@ def main():
         for peer in (kwaai, *matrix):
             peer.certificate = certificate
         run_matrix(kwaai, matrix, folder, tally)
+        run_streams(kwaai, matrix, folder, tally)
         run_transports(flags.peer.resolve().with_name("kwaai_transport_peer"), matrix, cache, folder, tally)
         run_gateways(kwaai, folder, tally)
-        in_namespaces = [peer for peer in matrix if peer.has_autonat]
-        run_autonat(kwaai, in_namespaces, folder, tally)
-        run_mdns(kwaai, in_namespaces, folder, tally)
+        run_autonat(kwaai, [peer for peer in matrix if peer.has_autonat], folder, tally)
+        run_mdns(kwaai, [peer for peer in matrix if peer.has_mdns], folder, tally)
         run_kad(kwaai, [peer for peer in matrix if peer.has_kad], folder, tally)
         run_relays(kwaai, matrix, folder, tally)
         run_punches(kwaai, matrix, folder, tally)

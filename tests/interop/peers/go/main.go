@@ -47,7 +47,7 @@ const (
 	echoProtocol  = "/echo/1.0.0"
 	resetProtocol = "/interop/reset/1.0.0"
 	perfProtocol  = "/perf/1.0.0"
-	streamBytes   = 300_000          // of each of --streams: more than a first window
+	streamsBytes  = 15_000_000       // of all of --streams
 	patience      = 60 * time.Second // for any one thing that the dialler does
 )
 
@@ -72,11 +72,12 @@ func (r result) times(name string, times []float64) {
 }
 
 func newIdentity(kind string) (crypto.PrivKey, error) {
-	if kind == "rsa" {
-		key, _, err := crypto.GenerateRSAKeyPair(2048, rand.Reader)
-		return key, err
+	kinds := map[string]int{"rsa": crypto.RSA, "ed25519": crypto.Ed25519, "secp256k1": crypto.Secp256k1, "ecdsa": crypto.ECDSA}
+	number, ok := kinds[kind]
+	if !ok {
+		return nil, fmt.Errorf("no keys are of type %s", kind)
 	}
-	key, _, err := crypto.GenerateEd25519Key(rand.Reader)
+	key, _, err := crypto.GenerateKeyPairWithReader(number, 2048, rand.Reader)
 	return key, err
 }
 
@@ -283,17 +284,21 @@ func (d *dialler) echo(mib int) error {
 	return nil
 }
 
-// Many streams beside each other, each with its own bytes.
+// Many streams beside each other, each with its own bytes, once all are open.
 func (d *dialler) streams(count int) error {
+	opened := make([]network.Stream, count)
+	for i := range opened {
+		s, err := d.open(echoProtocol)
+		if err != nil {
+			return err
+		}
+		opened[i] = s
+	}
 	results := make(chan error, count)
-	for i := range count {
+	for i, s := range opened {
 		go func() {
-			sent := bytes.Repeat([]byte{byte(i)}, streamBytes)
+			sent := bytes.Repeat([]byte{byte(i)}, streamsBytes/count)
 			results <- func() error {
-				s, err := d.open(echoProtocol)
-				if err != nil {
-					return err
-				}
 				go func() {
 					s.Write(sent)
 					s.CloseWrite()
@@ -444,7 +449,7 @@ func main() {
 	ip := flag.String("ip", "127.0.0.1", "to listen at")
 	port := flag.Int("port", 0, "0: the system chooses")
 	addrFile := flag.String("addrfile", "", "gets the multiaddrs, one a line")
-	key := flag.String("key", "ed25519", "ed25519 or rsa")
+	key := flag.String("key", "ed25519", "ed25519, rsa, secp256k1 or ecdsa")
 	security := flag.String("sec", "noise", "noise or tls: the only one")
 	dial := flag.String("dial", "", "multiaddr with /p2p")
 	pings := flag.Int("pings", 5, "")

@@ -21,7 +21,7 @@ export const kDialFlags = { // for parseArgs()
 export const kEcho = '/echo/1.0.0'
 export const kReset = '/interop/reset/1.0.0'
 export const kPerf = '/perf/1.0.0'
-const kStreamBytes = 300_000 // of each of --streams: more than a first window
+const kStreamsBytes = 15_000_000 // of all of --streams
 const kPatience = 60_000 // ms, for any one thing
 const chunk = new Uint8Array(1 << 16)
 
@@ -140,17 +140,17 @@ async function echo (connection, mib) {
   out.echo_mib_s = mib / time * 1000
 }
 
-// Many streams beside each other, each with its own bytes.
+// Many streams beside each other, each with its own bytes, once all are open.
 async function streams (connection, count) {
-  const one = async (value) => {
-    const sent = new Uint8Array(kStreamBytes).fill(value)
-    const stream = await connection.newStream(kEcho)
+  const opened = await Promise.all(Array.from({ length: count }, () => connection.newStream(kEcho)))
+  const one = async (stream, value) => {
+    const sent = new Uint8Array(Math.floor(kStreamsBytes / count)).fill(value)
     const reading = readAll(stream, sent.length)
     await sendAll(stream, sent)
     await stream.close({ signal: AbortSignal.timeout(kPatience) })
     if (!isSame(await reading, sent)) throw new Error('other bytes came back')
   }
-  await Promise.all(Array.from({ length: count }, (_, index) => one(index % 256)))
+  await Promise.all(opened.map((stream, index) => one(stream, index % 256)))
   out.streams = count
 }
 

@@ -63,15 +63,16 @@ const quics = speaksQuic ? [(await import('@chainsafe/libp2p-quic')).quic()] : [
 const https = flags['tls-certificate'] && {
   cert: fs.readFileSync(flags['tls-certificate']), key: fs.readFileSync(flags['tls-key'])
 }
+const kKeys = { ed25519: 'Ed25519', rsa: 'RSA', secp256k1: 'secp256k1' } // peer ids of ECDSA keys are not made
 const node = await createLibp2p({
   nodeInfo: { userAgent: 'jspeer/0.1' },
-  privateKey: await generateKeyPair(flags.key === 'rsa' ? 'RSA' : 'Ed25519', 2048),
+  privateKey: await generateKeyPair(kKeys[flags.key], flags.key === 'rsa' ? 2048 : undefined),
   addresses: {
     listen: [...(flags.listen ? [listenAddress] : []), ...(flags.reserve ? [`${flags.reserve}/p2p-circuit`] : [])]
   },
   transports: [tcp(), webSockets({ https }), ...quics, circuitRelayTransport()],
   connectionEncrypters: [flags.sec === 'tls' ? tls() : noise()],
-  streamMuxers: [yamux()],
+  streamMuxers: [yamux({ maxInboundStreams: 2000, maxOutboundStreams: 2000, maxEarlyStreams: 2000 })],
   services: {
     identify: identify(),
     identifyPush: identifyPush(),
