@@ -21,7 +21,7 @@ test: ## build and run the fast tests
 lint: ## check layers, format, sizes, calls, words and coroutine operands
 	$(call quietly,tools/lint/all.sh)
 
-bench: ## measure what a hop costs, and compare speed with go-libp2p and llama.cpp (builds them the first time: about 15 minutes)
+bench: ## measure what a hop costs, and compare speed with go- and rust-libp2p and llama.cpp (builds them the first time: about half an hour)
 	$(call quietly,tools/bench.sh)
 
 interop: ## run the tests against other programs and libraries

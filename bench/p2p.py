@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Measures connections and streams between processes on loopback: this project's node beside go-libp2p and js-libp2p.
+"""Measures connections and streams between processes on loopback: this project's node beside go-, rust- and js-libp2p.
 
-    bench/p2p.py [--rounds N] [--mib N] [--only kwaai,go,js] [--json] [--peer BINARY] [--load BINARY] [--cache DIR]
+    bench/p2p.py [--rounds N] [--mib N] [--only kwaai,go,rust,js] [--json] [--peer BINARY] [--load BINARY] [--cache DIR]
 
 Each library's node talks to another one of the same library. Machines drift and do other things, so a round measures everything once, one
 library after the other for each number; the table shows medians over rounds (of round trips the least), and how ours compares with
-go's. What cannot be installed is left out by name.
+the better one of go's and rust's. What cannot be installed is left out by name.
 """
 import argparse
 import json
@@ -20,9 +20,10 @@ import tempfile
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/interop"))
 from delay import DelayedPort  # noqa: E402
-from peers import Go, Js, Kwaai, Unavailable  # noqa: E402
+from peers import Go, Js, Kwaai, Rust, Unavailable  # noqa: E402
 from processes import Failed, Process  # noqa: E402
 
+RIVALS = ("go", "rust")
 DELAY_S = 0.025  # each way
 CONNECTIONS = 150  # held while nothing is said; fewer than ours begins to trim at
 WAIT_S = 120
@@ -46,10 +47,11 @@ class Row:
         return min(self.values[library]) if self.unit == "round trips" else statistics.median(self.values[library])
 
     def ratio(self):
-        """Ours by go's: above 1 is better for us, whatever is measured."""
-        ours, theirs = self.value("kwaai"), self.value("go")
-        if not ours or not theirs:
+        """Ours by the better of RIVALS: above 1 is better for us, whatever is measured."""
+        ours, others = self.value("kwaai"), [self.value(name) for name in RIVALS if self.value(name)]
+        if not ours or not others:
             return None
+        theirs = max(others) if self.is_more_better else min(others)
         return ours / theirs if self.is_more_better else theirs / ours
 
 
@@ -168,7 +170,7 @@ def measure_memory(library, load, folder):
 
 
 def prepared(names, peer, cache):
-    known = {library.name: library for library in (Kwaai(peer), Go(), Js())}
+    known = {library.name: library for library in (Kwaai(peer), Go(), Rust(), Js())}
     ready = []
     for name in names:
         print(f"Preparing {name} …", file=sys.stderr, flush=True)
@@ -216,7 +218,7 @@ def show(libraries, about):
         ratio = row.ratio()
         told = f"{ratio:.2f} x" if ratio else "–"
         print(f"{row.name:<38}{row.unit:<12}" + "".join(f"{text:>9}" for text in texts) + f"{told:>9}{row.aim:>6}")
-    print("ours: by go; above 1 is better. aim: of that, or of our number.")
+    print("ours: by the better of go and rust; above 1 is better. aim: of that, or of our number.")
 
 
 def as_json(libraries, about):
@@ -237,7 +239,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--mib", type=int, default=256, help="each way, of each measurement of streams")
-    parser.add_argument("--only", default="kwaai,go,js")
+    parser.add_argument("--only", default="kwaai,go,rust,js")
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--peer", type=pathlib.Path, default=ROOT / "build/test/tests/interop/kwaai_interop_peer")
     parser.add_argument("--load", type=pathlib.Path, default=ROOT / "build/test/tests/load/kwaai_p2p_load")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# make bench: what a hop of a swarm costs; streams, dials and connections beside go-libp2p's and js-libp2p's; then
+# make bench: what a hop of a swarm costs; streams, dials and connections beside those of go-, rust- and js-libp2p; then
 # kwaai beside llama.cpp on SmolLM2, and with BENCH_1B=1 on random weights of a 1B shape in Q4_0, Q4_K_M and Q8_0 (needs 6 GB of disk and memory for the largest). ROUNDS=5 is the number of turns.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,7 +11,7 @@ models=("$(tools/fetch_model.sh)")
 python3 bench/swarm_overhead.py --rounds "${ROUNDS:-5}" "${models[0]}"
 python3 bench/swarm_overhead.py --awake --rounds "${ROUNDS:-5}" "${models[0]}"
 tools/build.sh test kwaai_interop_peer kwaai_p2p_load
-python3 -B bench/p2p.py --rounds "${ROUNDS:-5}" --only kwaai,go,js
+python3 -B bench/p2p.py --rounds "${ROUNDS:-5}" --only kwaai,go,rust,js
 if [ -z "${LLAMA_BENCH:-}" ]; then
   tools/peers/llama_cpp.sh
   LLAMA_BENCH=$PWD/build/peers/llama.cpp/bin/llama-bench
