@@ -20,7 +20,7 @@ using namespace p2p::kad;
 constexpr std::size_t kNodes = 100;
 constexpr std::size_t kLiars = 20;  // the last ones of the nodes, their ids as random as all
 constexpr std::size_t kKeys = 10;
-constexpr std::size_t kRounds = 100;    // of a lookup of each kind
+constexpr std::size_t kRounds = 50;     // of a lookup of each kind
 constexpr std::size_t kRoundsFew = 25;  // the same in builds that are slow
 constexpr std::size_t kTold = 20;
 constexpr std::size_t kGround = 100;  // ids that a liar tries to come near a key

@@ -54,8 +54,9 @@ std::uint64_t kad_seeds_large() {
     return kad_is_slow() ? 0 : number_of("KWAAI_KAD_SEEDS_LARGE", 2);
 }
 
-io::Duration kad_life() {
-    return std::chrono::minutes(number_of("KWAAI_KAD_MINUTES", 11));
+io::Duration kad_life(std::chrono::minutes otherwise) {
+    const auto count = static_cast<std::uint64_t>(otherwise.count());
+    return std::chrono::minutes(number_of("KWAAI_KAD_MINUTES", count));
 }
 
 void Lookups::add(const Lookups& more) {

@@ -24,10 +24,9 @@ inline constexpr std::size_t kNearest = 3;  // that a lookup has to find
 [[nodiscard]] std::uint64_t kad_seeds(std::uint64_t percent);
 /// How many seeds of networks of a thousand: KWAAI_KAD_SEEDS_LARGE (2 where it is not set).
 [[nodiscard]] std::uint64_t kad_seeds_large();
-/// How long nodes that come and go are looked at after they have joined: KWAAI_KAD_MINUTES. By
-/// default 11 minutes, in which each table is refreshed once and every eighth node goes. How long
-/// sessions have lasted by then does not matter, since they have no memory.
-[[nodiscard]] io::Duration kad_life();
+/// How long nodes that come and go are looked at after all have joined: KWAAI_KAD_MINUTES, or
+/// `otherwise`. How long their sessions have lasted by then does not matter: they have no memory.
+[[nodiscard]] io::Duration kad_life(std::chrono::minutes otherwise);
 
 /// Lookups that were tried.
 struct Lookups {
