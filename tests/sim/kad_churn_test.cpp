@@ -43,8 +43,11 @@ io::Task<void> live(io::TaskGroup& group,
     const auto total = static_cast<std::size_t>(static_cast<double>(plan.nodes) / (1 - kDeadShare));
     for (std::size_t i = 0; i < total; ++i) {
         const std::size_t index = swarm.add(p2p::kad::Mode::server);
-        const bool begins_alive = i == 0 || swarm.random().next_unit() >= kDeadShare;
-        swarm.churn(index, mean, away, begins_alive);
+        // Those that are dead to begin with have joined before: the tables of the others hold them.
+        const bool dies = i > 0 && swarm.random().next_unit() < kDeadShare;
+        const io::Duration joining = kJoinEvery * static_cast<std::int64_t>(total - i);
+        const io::Duration first = dies ? joining : swarm.random_time(mean);
+        swarm.churn(index, first, away, mean);
         co_await swarm.clock().sleep_for(kJoinEvery);
     }
     const auto all = [](std::size_t) {

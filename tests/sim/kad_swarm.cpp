@@ -160,26 +160,20 @@ io::Duration KadSwarm::random_time(io::Duration mean) {
 }
 
 void KadSwarm::churn(std::size_t index,
-                     io::Duration session,
+                     io::Duration first,
                      io::Duration away,
-                     bool begins_alive) {
-    group_.spawn(&KadSwarm::come_and_go, std::ref(*this), index, session, away, begins_alive);
+                     io::Duration session) {
+    group_.spawn(&KadSwarm::come_and_go, std::ref(*this), index, first, away, session);
 }
 
 io::Task<void> KadSwarm::come_and_go(std::size_t index,
-                                     io::Duration session,
+                                     io::Duration first,
                                      io::Duration away,
-                                     bool begins_alive) {
+                                     io::Duration session) {
     KadNode& node = network_.node(index);
-    if (!begins_alive) {
-        node.die();
-        const io::Duration first = random_time(away);
-        co_await clock().sleep_for(first);
-    }
-    while (true) {
+    for (io::Duration length = first;; length = random_time(session)) {
         node.rise();
         start(index);
-        const io::Duration length = random_time(session);
         auto living = io::with_group(&KadSwarm::run_member, std::ref(*this), index);
         const bool is_over = co_await io::finishes_within(clock(), length, std::move(living));
         static_cast<void>(is_over);

@@ -69,10 +69,14 @@ public:
     std::size_t add(p2p::kad::Mode mode);
     /// It runs, and joins through a random one of those that have; the first one is alone.
     io::Task<void> join(std::size_t index);
-    /// A node that comes and goes: it lives for `session` on average, then is away for `away`.
-    void churn(std::size_t index, io::Duration session, io::Duration away, bool begins_alive);
+    /// A node that comes and goes: it lives for `first`, is away for `away` on average, then lives
+    /// for `session` on average.
+    void churn(std::size_t index, io::Duration first, io::Duration away, io::Duration session);
 
     [[nodiscard]] std::vector<std::size_t> joined() const;
+
+    /// Of something that has no memory.
+    [[nodiscard]] io::Duration random_time(io::Duration mean);
 
     /// Has a node that joined look for random keys; right where the kNearest nearest of those who
     /// lived all the while and for whom `counts` is true are among what is found.
@@ -87,10 +91,9 @@ private:
 
     static io::Task<void> run_member(io::TaskGroup& group, KadSwarm& swarm, std::size_t index);
     io::Task<void> come_and_go(std::size_t index,
-                               io::Duration session,
+                               io::Duration first,
                                io::Duration away,
-                               bool begins_alive);
-    [[nodiscard]] io::Duration random_time(io::Duration mean);
+                               io::Duration session);
     void start(std::size_t index);
 
     KadNetwork network_;
