@@ -61,7 +61,7 @@ io::Task<void> part_and_meet(io::TaskGroup& group,
 
 TEST_CASE("a table that fell apart until its halves forgot each other grows together again") {
     const std::uint64_t first = testing::seed(1);
-    const std::uint64_t seeds = kad_seeds(5);
+    const std::uint64_t seeds = kad_seeds(3);
     if (seeds == 0) return;
     Lookups all;
     for (std::uint64_t seed = first; seed < first + seeds; ++seed) {
