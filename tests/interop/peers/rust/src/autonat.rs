@@ -1,5 +1,5 @@
 //! AutoNAT v1 and v2: serving both, and asking a peer whether this node is reached.
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use libp2p::{
     autonat::{v1, v2},
@@ -14,7 +14,7 @@ use crate::{
     Failure,
 };
 
-const ELSEWHERE: &str = "/ip4/5.6.7.77/tcp/4001"; // a machine that is not there: asking about it must be paid for
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(5, 6, 7, 77); // a machine that is not there: asking about it must be paid for
 const SOON: Duration = Duration::from_secs(1);
 
 /// Serves, and asks the servers that it is told of.
@@ -76,13 +76,24 @@ async fn ask_v2(node: &Node, wanted: &[Multiaddr]) -> Result<Vec<String>, Failur
     Ok(said)
 }
 
+/// The address at another place.
+fn moved(address: &Multiaddr, ip: Ipv4Addr, port: u16) -> Multiaddr {
+    let parts = address.iter().map(|part| match part {
+        Protocol::Ip4(_) => Protocol::Ip4(ip),
+        Protocol::Tcp(_) => Protocol::Tcp(port),
+        Protocol::Udp(_) => Protocol::Udp(port),
+        other => other,
+    });
+    parts.collect()
+}
+
 /// Asks the connected peer about an address of ours, a port where nobody listens, and an IP where nobody is.
 pub async fn ask(node: &Node, peer: PeerId, target: &Multiaddr, out: &mut Map<String, Value>) -> Result<(), Failure> {
     let own = node.call(|swarm| swarm.listeners().next().cloned()).await?.ok_or("it does not listen")?;
-    let ip = own.iter().next().ok_or("an address is empty")?;
-    let closed = Multiaddr::empty().with(ip).with(Protocol::Tcp(1));
+    let Some(Protocol::Ip4(ip)) = own.iter().next() else { return Err(format!("{own} is not of IPv4").into()) };
+    let wanted = [own.clone(), moved(&own, ip, 1), moved(&own, ELSEWHERE, 4001)];
     out.insert("autonat_v1".into(), ask_v1(node, peer, target.clone()).await?.into());
-    let said = ask_v2(node, &[own, closed, ELSEWHERE.parse()?]).await?;
+    let said = ask_v2(node, &wanted).await?;
     for (name, answer) in ["autonat_v2", "autonat_v2_closed", "autonat_v2_elsewhere"].into_iter().zip(said) {
         out.insert(name.into(), answer.into());
     }
