@@ -56,7 +56,7 @@ TEST_CASE("sleeping until the end of time survives that time goes on meanwhile")
 }
 
 TEST_CASE("an alarm is called once, not before its time, and never when it is gone") {
-    static constexpr auto wait = [](io::Clock& clock, std::vector<int>& called) -> io::Task<void> {
+    static const auto wait = [](io::Clock& clock, std::vector<int>& called) -> io::Task<void> {
         const io::TimePoint begin = clock.now();
         bool was_early = false;
         const auto kept = clock.call_after(2ms, [&] {
@@ -84,7 +84,7 @@ TEST_CASE("an alarm is called once, not before its time, and never when it is go
 }
 
 TEST_CASE("an alarm that is due with another one that takes it back is not called") {
-    static constexpr auto wait = [](io::Clock& clock, int& calls) -> io::Task<void> {
+    static const auto wait = [](io::Clock& clock, int& calls) -> io::Task<void> {
         const io::TimePoint deadline = clock.now();
         std::unique_ptr<io::Alarm> second;
         const auto first = clock.call_at(deadline, [&] {

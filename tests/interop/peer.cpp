@@ -16,6 +16,7 @@
 #include <CLI/CLI.hpp>
 
 #include "crypto/web_tls_files.hpp"
+#include "interop/peer_changes.hpp"
 #include "interop/peer_dialler.hpp"
 #include "interop/peer_kad.hpp"
 #include "interop/peer_nat.hpp"
@@ -74,6 +75,8 @@ void add_flags(CLI::App& app, Flags& flags) {
     app.add_option("--echo-mib", flags.dial.echo_mib, "each way, on one stream");
     app.add_option("--streams", flags.dial.streams, "echoes beside each other");
     app.add_flag("--resets", flags.dial.tries_resets, "try /interop/reset/1.0.0");
+    app.add_flag(
+        "--changes", flags.dial.sees_changes, "see a protocol that comes, a peer that leaves");
     app.add_flag("--ends-last", flags.dial.ends_last, "half-close once all came back");
     app.add_flag("--short-ends-last", flags.dial.short_ends_last, "the same after a few bytes");
     app.add_option("--first-bytes", flags.dial.first_bytes, "new connections, timed");
@@ -243,6 +246,7 @@ Result<> run(const Flags& flags) {
     if (flags.security == "tls") options.securities = {p2p::Security::tls};
     p2p::Host host(network, loop.clock(), std::move(options));
     add_services(host);
+    add_change_services(host);
     p2p::PerfLimits perf_limits;
     perf_limits.streams_max = perf_limits.streams_per_peer_max = 100;
     const p2p::PerfServer perf(host, loop.clock(), perf_limits);

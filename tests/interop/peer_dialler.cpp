@@ -8,6 +8,7 @@
 
 #include "crypto/hash.hpp"
 #include "crypto/random.hpp"
+#include "interop/peer_changes.hpp"
 #include "interop/peer_kad.hpp"
 #include "interop/peer_measure.hpp"
 #include "interop/peer_services.hpp"
@@ -378,11 +379,17 @@ io::Task<void> Dialler::try_all(p2p::Multiaddr target) {
         co_await attempt("requests", std::move(requesting));
     }
     const std::uint64_t perf_bytes = std::uint64_t{flags_.perf_mib} << 20;
-    if (perf_bytes == 0) co_return;
-    auto up = perf("perf_up_mib_s", perf_bytes, 0);
-    co_await attempt("perf up", std::move(up));
-    auto down = perf("perf_down_mib_s", 0, perf_bytes);
-    co_await attempt("perf down", std::move(down));
+    if (perf_bytes > 0) {
+        auto up = perf("perf_up_mib_s", perf_bytes, 0);
+        co_await attempt("perf up", std::move(up));
+        auto down = perf("perf_down_mib_s", 0, perf_bytes);
+        co_await attempt("perf down", std::move(down));
+    }
+    if (!flags_.sees_changes) co_return;
+    auto coming = see_news(host_, clock_, *peer_, out_);
+    co_await attempt("news", std::move(coming));
+    auto leaving = see_leave(host_, clock_, *peer_, out_);
+    co_await attempt("leaving", std::move(leaving));
 }
 
 std::string Dialler::take_report() {

@@ -18,6 +18,7 @@ struct DialFlags {
     unsigned requests = 0;
     unsigned first_bytes = 0;
     bool tries_resets = false;
+    bool sees_changes = false;  // at last: the peer leaves
     /// Half-close only once all came back: Hivemind's daemon ends both directions then.
     bool ends_last = false;
     /// The same for a few bytes alone: js-libp2p's QUIC loses an end that comes right behind them.

@@ -28,14 +28,6 @@ io::Task<Result<>> echo_all(p2p::Stream& stream) {
     co_return ended;
 }
 
-io::Task<void> serve_echo(std::unique_ptr<p2p::Stream> stream) {
-    const Result<> served = co_await echo_all(*stream);
-    if (served)
-        stream->close();
-    else
-        tell(("RESET " + served.error().context).c_str());
-}
-
 io::Task<void> serve_reset(std::unique_ptr<p2p::Stream> stream) {
     std::array<std::byte, 1> one{};
     const MutableBytes space(one);
@@ -45,6 +37,14 @@ io::Task<void> serve_reset(std::unique_ptr<p2p::Stream> stream) {
 }
 
 }  // namespace
+
+io::Task<void> serve_echo(std::unique_ptr<p2p::Stream> stream) {
+    const Result<> served = co_await echo_all(*stream);
+    if (served)
+        stream->close();
+    else
+        tell(("RESET " + served.error().context).c_str());
+}
 
 void add_services(p2p::Host& host) {
     host.handle(kEchoProtocol, serve_echo);

@@ -47,6 +47,7 @@ class Peer:
     certificate = None  # for tls/ws: a Certificate
     keys = ("ed25519", "rsa", "secp256k1", "ecdsa")
     takes_many_streams = True  # a thousand at a time
+    has_changes = False  # news and leaving
     can_be_lazy = False  # a dialler: be told to write before the protocol of a stream is agreed
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
@@ -130,6 +131,7 @@ class Peer:
 
 class Kwaai(Peer):
     name = "kwaai"
+    has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_kad = True
     can_relay = True
@@ -145,6 +147,7 @@ class Kwaai(Peer):
 
 class Go(Peer):
     name = "go"
+    has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_autonat = True
     has_mdns = True
@@ -198,6 +201,7 @@ class Rust(Peer):
 
 class Js(Peer):
     name = "js"
+    has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     blind_to_resets_over = ("quic",)
     loses_early_ends_over = ("quic",)

@@ -176,6 +176,21 @@ def dial_through(relay, target, dialler, transport, limits, folder, *flags):
             return json.loads(dialler.dial(folder, address, *flags))
 
 
+def run_changes(kwaai, peers, folder, tally):
+    print("identify push, ids without a slash, and a peer that leaves", flush=True)
+    able = [peer for peer in peers if peer.has_changes]
+    for dialler, listener in ((kwaai, kwaai), *((kwaai, peer) for peer in able), *((peer, kwaai) for peer in able)):
+        what = f"{dialler.name} → {listener.name}"
+        try:
+            report = dial(dialler, listener, "ed25519", folder, "tcp", "noise", "--changes")
+        except Failed as failure:
+            tally.row(what, [str(failure)])
+            continue
+        problems = [f"{doing}: {why}" for doing, why in report["failures"].items()]
+        problems += [f"no {seen}" for seen in ("push_seen", "slashless_ok", "leave_seen") if not report.get(seen)]
+        tally.row(what, problems)
+
+
 def run_relays(kwaai, peers, folder, tally):
     """Each of the three roles is ours once, the other two are the peer's."""
     print("circuit relay v2: relay, target and dialler; all of the above through it, or with limits pings alone", flush=True)
@@ -260,6 +275,7 @@ def main():
         run_gateways(kwaai, folder, tally)
         run_autonat(kwaai, [peer for peer in matrix if peer.has_autonat], folder, tally)
         run_mdns(kwaai, [peer for peer in matrix if peer.has_mdns], folder, tally)
+        run_changes(kwaai, matrix, folder, tally)
         run_kad(kwaai, [peer for peer in matrix if peer.has_kad], folder, tally)
         run_relays(kwaai, matrix, folder, tally)
         run_punches(kwaai, matrix, folder, tally)

@@ -78,7 +78,7 @@ Task<void> take(QuicWorld& world, std::optional<Result<PeerId>>& peer) {
 // A client until its handshake is done: its last flight, and a goodbye behind it.
 Task<std::vector<std::vector<std::byte>>> shake_and_leave(QuicWorld& world, QuicCore& client) {
     io::UdpSocket& port = world.dialer.endpoint->port();
-    io::Clock& clock = world.simulation.clock();
+    const io::Clock& clock = world.simulation.clock();
     std::vector<std::byte> space(1500);  // for one packet
     std::vector<std::vector<std::byte>> last;
     while (!client.is_ended()) {

@@ -456,6 +456,7 @@ func main() {
 	echoMib := flag.Int("echo-mib", 0, "each way, on one stream")
 	streams := flag.Int("streams", 0, "echoes beside each other")
 	resets := flag.Bool("resets", false, "try "+resetProtocol)
+	changes := flag.Bool("changes", false, "see a protocol that comes, and a peer that leaves")
 	firstBytes := flag.Int("first-bytes", 0, "new connections, timed to the first byte of an answer")
 	requests := flag.Int("requests", 0, "64 bytes there and back, timed")
 	perfStreams := flag.Uint64("perf-streams", 1, "that share --perf-mib")
@@ -516,6 +517,7 @@ func main() {
 	h.SetStreamHandler(echoProtocol, serveEcho)
 	h.SetStreamHandler(resetProtocol, serveReset)
 	h.SetStreamHandler(perfProtocol, servePerf)
+	serveChanges(h)
 	var table *dht.IpfsDHT
 	if *isKad {
 		table, err = newTable(h, *listen != "")
@@ -600,6 +602,10 @@ func main() {
 			try("perf up", err)
 			d.out["perf_down_mib_s"], err = d.perfStreams(*perfStreams, 0, *perfMib<<20)
 			try("perf down", err)
+		}
+		if *changes {
+			try("news", d.news())
+			try("leaving", d.leave())
 		}
 	}
 	d.out["failures"] = failures

@@ -1,5 +1,6 @@
 // What a dialler tries, in Node and in a page; flags and report are those of ../README.md.
 import { multiaddr } from '@multiformats/multiaddr'
+import { leave, news } from './changes.mjs'
 import { requests } from './measure.mjs'
 
 export const kDialFlags = { // for parseArgs()
@@ -9,6 +10,7 @@ export const kDialFlags = { // for parseArgs()
   'echo-mib': { type: 'string', default: '0' },
   streams: { type: 'string', default: '0' },
   resets: { type: 'boolean', default: false },
+  changes: { type: 'boolean', default: false }, // see a protocol that comes, and a peer that leaves
   'first-bytes': { type: 'string', default: '0' },
   requests: { type: 'string', default: '0' },
   'perf-streams': { type: 'string', default: '1' }, // that share perf-mib
@@ -215,6 +217,10 @@ export async function dialAndTry (node, flags, look) {
     if (bytes > 0) {
       await trying('perf up', async () => { out.perf_up_mib_s = await perf(connection, beside, bytes, 0) })
       await trying('perf down', async () => { out.perf_down_mib_s = await perf(connection, beside, 0, bytes) })
+    }
+    if (flags.changes) {
+      await trying('news', () => news(node, connection, out))
+      await trying('leaving', () => leave(connection, out))
     }
   }
   return out

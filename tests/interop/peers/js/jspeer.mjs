@@ -11,6 +11,7 @@ import { tcp } from '@libp2p/tcp'
 import { tls } from '@libp2p/tls'
 import { webSockets } from '@libp2p/websockets'
 import { yamux } from '@libp2p/yamux'
+import { serveChanges } from './changes.mjs'
 import { dialAndTry, kDialFlags, kEcho, kPerf, kReset, sendZeros } from './dialler.mjs'
 import { join, kKadFlags, look, table } from './kad.mjs'
 
@@ -86,6 +87,7 @@ const node = await createLibp2p({
 await node.handle(kEcho, serveEcho, { maxInboundStreams: 1000, maxOutboundStreams: 1000 })
 await node.handle(kReset, serveReset)
 await node.handle(kPerf, servePerf)
+await serveChanges(node, serveEcho)
 
 if (flags.dial) {
   const { version } = JSON.parse(fs.readFileSync('node_modules/libp2p/package.json'))
