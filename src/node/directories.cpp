@@ -7,7 +7,8 @@ namespace {
 
 std::string directory(const char* variable, const char* below_home) {
     const auto environment = [](const char* name) {
-        const char* const value = std::getenv(name);
+        const char* const value =
+            std::getenv(name);  // NOLINT(concurrency-mt-unsafe): nobody writes it
         return value == nullptr ? std::string() : std::string(value);
     };
     const std::string set = environment(variable);
