@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# Fails on coroutine statements that g++ 12 miscompiles (coroutines.query), in all sources: many at a time, as the preset asan
-# compiles them, whose build/asan/compile_commands.json is made when it is missing.
+# Fails on coroutine statements that g++ 12 miscompiles (coroutines.query), in sources that changed: tools/lint/coroutines.sh [BASE]
+# BASE as for tools/lint/changed.sh; with no such commit all are read. They are read many at a time, as the preset asan compiles
+# them, whose build/asan/compile_commands.json is made when it is missing.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -12,16 +13,28 @@ fi
 mkdir -p build/asan
 cmake --preset asan >build/asan/configure.log 2>&1 || { cat build/asan/configure.log >&2; exit 1; }
 
-# What is compiled in one go and holds a coroutine; headers are seen through the sources that include them.
+status=0
+changed=$(tools/lint/changed.sh "$@") || status=$?
+[ $status -eq 0 ] || [ $status -eq 3 ] || exit $status
+if [ $status -eq 0 ]; then
+  # Headers are seen through the sources that include them.
+  while read -r header; do
+    if ! grep -qE '\bco_await\b' "$header"; then continue; fi
+    changed+=$'\n'$(grep -rlF "#include \"${header#src/}\"" src --include='*.cpp' || true)
+  done < <(tools/lint/changed.sh --headers "$@")
+fi
+is_read() { [ $status -eq 3 ] || printf '%s\n' "${@#"$PWD"/}" | grep -qxFf <(printf '%s\n' "$changed"); }
+
+# What is compiled in one go, holds a coroutine, and is to be read.
 mapfile -t files < <(sed -n 's/^ *"file": "\(.*\)",*$/\1/p' $database | while read -r file; do
   case $file in
     */Unity/*) mapfile -t sources < <(sed -n 's/^#include "\(.*\)"$/\1/p' "$file") ;;
     *) sources=("$file") ;;
   esac
-  if grep -qE '\bco_await\b' "${sources[@]}"; then echo "$file"; fi
+  if grep -qE '\bco_await\b' "${sources[@]}" && is_read "${sources[@]}"; then echo "$file"; fi
 done)
 if [ ${#files[@]} -eq 0 ]; then
-  echo "coroutines: no source has one"
+  echo "coroutines: no changed source has one"
   exit 0
 fi
 log=build/coroutines.log
