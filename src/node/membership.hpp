@@ -38,7 +38,7 @@ public:
     Membership(io::Loop& loop, p2p::Host& host, p2p::kad::Dht& dht, MembershipOptions options);
     Membership(const Membership&) = delete;
     Membership& operator=(const Membership&) = delete;
-    /// Saves what has changed since it was saved last.
+    /// Saves what is known of the network, where there is anything.
     ~Membership();
 
     /// Reads the file, before Dht::run: a node works without it, and run() notes why. Errors of
