@@ -79,6 +79,10 @@ void Host::State::admit_quic(QuicEndpoint& endpoint, const QuicArrival& arrival)
     if (group == nullptr || is_closing) return;
     const io::Address from = io::to_address(arrival.from);
     if (options.gater != nullptr && !options.gater->may_accept(from.host)) return;
+    // TCP's handshake proves an address before this one begins.
+    const bool is_proven = arrival.hello.original.has_value();
+    if (!is_proven && !sources.is_quiet(from.host, clock.now()))
+        return endpoint.ask_for_proof(arrival);
     auto scope = resources.open_connection(Direction::inbound, false);
     if (!scope) return;
     SourceLimiter::Admitted admitted = sources.admit(from.host, clock.now());

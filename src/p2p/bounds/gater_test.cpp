@@ -115,6 +115,40 @@ TEST_CASE("an address that comes often is slowed down; loopback and trusted netw
     CHECK(admitted("10.1.2.3") == 500);
 }
 
+TEST_CASE("an address is quiet while more than half of what it may is left") {
+    Limits limits;
+    limits.accept_burst = 6;
+    limits.pending_inbound_per_ip_max = 100;
+    SourceLimiter limiter(limits, {});
+    io::TimePoint now(1h);
+    const auto admitted = [&] {
+        std::size_t count = 0;
+        while (count < 500 && limiter.is_quiet("192.0.2.1", now) &&
+               limiter.admit("192.0.2.1", now).pending != nullptr)
+            ++count;
+        return count;
+    };
+    CHECK(admitted() == 3);
+    CHECK(limiter.is_quiet("192.0.2.2", now));
+    CHECK(limiter.is_quiet("127.0.0.1", now));
+    now += limits.accept_period;
+    CHECK(admitted() == 1);
+    CHECK(admitted_at_once(limiter, "192.0.2.1", now) == 3);
+}
+
+TEST_CASE("an address is not quiet while half of its handshakes are under way") {
+    Limits limits;
+    limits.pending_inbound_per_ip_max = 4;
+    SourceLimiter limiter(limits, {});
+    const io::TimePoint now(1h);
+    SourceLimiter::Admitted one = limiter.admit("192.0.2.1", now);
+    CHECK(limiter.is_quiet("192.0.2.1", now));
+    const SourceLimiter::Admitted other = limiter.admit("192.0.2.1", now);
+    CHECK_FALSE(limiter.is_quiet("192.0.2.1", now));
+    one = {};
+    CHECK(limiter.is_quiet("192.0.2.1", now));
+}
+
 TEST_CASE("only so many addresses are remembered") {
     Limits limits;
     limits.accept_sources_max = 10;

@@ -9,6 +9,10 @@ namespace {
 constexpr std::size_t kIp6SourceBytes = 7;  // /56
 constexpr std::size_t kIp6SiteBytes = 6;    // /48
 
+std::string source_of(const std::string& ip_bytes) {
+    return ip_bytes.size() == sizeof(Ip6) ? ip_bytes.substr(0, kIp6SourceBytes) : ip_bytes;
+}
+
 template <class Counts>
 std::size_t count_of(const Counts& counts, const std::string& source) {
     const auto found = counts.find(source);
@@ -51,7 +55,7 @@ SourceLimiter::Admitted SourceLimiter::admit(std::string_view ip, io::TimePoint 
         return {.pending = std::make_shared<int>(), .connection = std::make_shared<int>()};
     const std::string bytes = ip_bytes(ip);
     const bool is_ip6 = bytes.size() == sizeof(Ip6);
-    const std::string source = is_ip6 ? bytes.substr(0, kIp6SourceBytes) : bytes;
+    const std::string source = source_of(bytes);
     const std::string site = is_ip6 ? bytes.substr(0, kIp6SiteBytes) : std::string();
     if (count_of(*pending_, source) >= limits_.pending_inbound_per_ip_max ||
         count_of(*connections_, source) >= limits_.connections_per_ip_max ||
@@ -61,6 +65,24 @@ SourceLimiter::Admitted SourceLimiter::admit(std::string_view ip, io::TimePoint 
     SourceLease connection = hold(connections_, source);
     if (is_ip6) connection = hold_both(std::move(connection), hold(connections_48_, site));
     return {.pending = hold(pending_, source), .connection = std::move(connection)};
+}
+
+bool SourceLimiter::is_quiet(std::string_view ip, io::TimePoint now) {
+    if (is_exempt(ip)) return true;
+    const std::string source = source_of(ip_bytes(ip));
+    if (count_of(*pending_, source) >= limits_.pending_inbound_per_ip_max / 2) return false;
+    const auto known = buckets_.find(source);
+    if (known == buckets_.end()) return true;
+    refill(known->second, now);
+    return known->second.left > limits_.accept_burst / 2;
+}
+
+void SourceLimiter::refill(Bucket& bucket, io::TimePoint now) const {
+    const auto periods = (now - bucket.filled_at) / limits_.accept_period;
+    const auto gained = static_cast<std::size_t>(std::max<decltype(periods)>(periods, 0));
+    bucket.filled_at += periods * limits_.accept_period;
+    bucket.left = std::min(limits_.accept_burst, bucket.left + gained);
+    if (bucket.left == limits_.accept_burst) bucket.filled_at = now;
 }
 
 // A token bucket: accept_burst at once, then one in each accept_period. Of too many places those
@@ -79,11 +101,7 @@ bool SourceLimiter::take(const std::string& source, io::TimePoint now) {
     }
     Bucket& bucket = known->second;
     ages_.splice(ages_.end(), ages_, bucket.age);
-    const auto periods = (now - bucket.filled_at) / limits_.accept_period;
-    const auto gained = static_cast<std::size_t>(std::max<decltype(periods)>(periods, 0));
-    bucket.filled_at += periods * limits_.accept_period;
-    bucket.left = std::min(limits_.accept_burst, bucket.left + gained);
-    if (bucket.left == limits_.accept_burst) bucket.filled_at = now;
+    refill(bucket, now);
     if (bucket.left == 0) return false;
     --bucket.left;
     return true;

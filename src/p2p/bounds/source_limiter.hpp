@@ -33,6 +33,10 @@ public:
     /// Leases where one more may come now; nothing (both are null) where not.
     [[nodiscard]] Admitted admit(std::string_view ip, io::TimePoint now);
 
+    /// Whether more than half of what may come from there is left. Beyond that a sender that did
+    /// not prove its address has to: the other half is not for those who forge one.
+    [[nodiscard]] bool is_quiet(std::string_view ip, io::TimePoint now);
+
     /// Places of which it knows how much they may send.
     [[nodiscard]] std::size_t source_count() const { return buckets_.size(); }
 
@@ -47,6 +51,7 @@ private:
     };
 
     [[nodiscard]] bool is_exempt(std::string_view ip) const;
+    void refill(Bucket& bucket, io::TimePoint now) const;
     [[nodiscard]] bool take(const std::string& source, io::TimePoint now);
 
     Limits limits_;

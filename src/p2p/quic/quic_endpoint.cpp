@@ -119,8 +119,18 @@ void QuicEndpoint::greet(const io::Packet& packet) {
             if (!may_answer()) return;
             break;
     }
-    // What the system has no room for is lost, as packets are.
-    static_cast<void>(socket_->send(packet.from, verdict.answer, verdict.answer.size()));
+    answer(packet.from, verdict.answer);
+}
+
+// What the system has no room for is lost, as packets are.
+void QuicEndpoint::answer(const io::Endpoint& to, Bytes packet) {
+    static_cast<void>(socket_->send(to, packet, packet.size()));
+}
+
+void QuicEndpoint::ask_for_proof(const QuicArrival& arrival) {
+    const QuicVerdict verdict =
+        judge_quic_packet(*identity_, arrival.from, arrival.packet, true, clock_.now());
+    if (verdict.kind == QuicVerdict::Kind::retry) answer(arrival.from, verdict.answer);
 }
 
 std::unique_ptr<QuicSession> QuicEndpoint::take(const QuicArrival& arrival,

@@ -50,6 +50,9 @@ public:
     /// @param account outlives the session; may be null
     [[nodiscard]] std::unique_ptr<QuicSession> take(const QuicArrival& arrival,
                                                     MemoryAccount* account);
+    /// Has the client come again with a token, which shows that it gets what is sent to its
+    /// address.
+    void ask_for_proof(const QuicArrival& arrival);
     [[nodiscard]] std::unique_ptr<QuicSession> dial(const io::Endpoint& remote,
                                                     const PeerId& expected,
                                                     MemoryAccount* account);
@@ -83,6 +86,7 @@ private:
     /// Where a peer may say that it knows a connection no more: such a packet names none.
     [[nodiscard]] QuicSession* session_with(const io::Packet& packet) const;
     void greet(const io::Packet& packet);
+    void answer(const io::Endpoint& to, Bytes packet);
     [[nodiscard]] bool may_answer();
 
     std::unique_ptr<io::UdpSocket> socket_;

@@ -6,6 +6,7 @@
 
 #include "p2p/bounds/gater.hpp"
 #include "p2p/host_world_test.hpp"
+#include "p2p/quic/quic_world_test.hpp"
 
 using namespace kwaai;
 using namespace kwaai::p2p;
@@ -131,7 +132,31 @@ Task<void> connect_to_another(HostWorld& world) {
     CHECK(world.host(1).peers().empty());
 }
 
+// Somebody who claims to be at host 0's address begins to shake hands and goes no further.
+Task<void> connect_after_forged(HostWorld& world) {
+    Multiaddr address = listen_quic(world, 1);
+    const QuicIdentity stranger(make_key(9));
+    const auto socket = world.network().host(HostWorld::ip(0)).open_udp({HostWorld::ip(0), 5000});
+    REQUIRE(socket);
+    const io::Endpoint target = io::to_endpoint({HostWorld::ip(1), 4001}).value();
+    for (std::size_t i = 0; i < 10 * Limits().accept_burst; ++i) {
+        const std::vector<std::byte> packet = session_world::first_packet(
+            stranger, (*socket)->local(), target, world.host(1).id(), world.clock().now());
+        REQUIRE(packet.size() >= 1200);
+        REQUIRE((*socket)->send(target, packet, packet.size()));
+        co_await world.clock().sleep_for(100ms);
+    }
+    const auto peer = co_await world.host(0).connect(address);
+    REQUIRE(peer);
+    CHECK(*peer == world.host(1).id());
+    (*socket)->close();
+}
+
 }  // namespace
+
+TEST_CASE("forged packets over QUIC take away no place of those who prove their address") {
+    run_hosts(2, connect_after_forged);
+}
 
 TEST_CASE("who comes too often over QUIC is not answered, as over TCP") {
     Limits limits;

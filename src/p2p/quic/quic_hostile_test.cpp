@@ -6,7 +6,6 @@
 
 #include "base/random.hpp"
 #include "io/timeout.hpp"
-#include "p2p/quic/quic_core.hpp"
 #include "p2p/quic/quic_world_test.hpp"
 #include "testing/fixtures.hpp"
 
@@ -90,21 +89,6 @@ Task<void> meet_and_pester(TaskGroup& /*group*/, QuicWorld& world) {
     co_await io::with_group(pester, std::ref(world), std::ref(*sessions));
 }
 
-// The first packet of a client at this place.
-std::vector<std::byte> first_packet(QuicWorld& world, const QuicIdentity& identity) {
-    static const Limits limits;
-    QuicCoreOptions options;
-    options.identity = &identity;
-    options.limits = &limits;
-    options.local = place_of(world.dialer);
-    options.remote = place_of(world.listener);
-    const io::TimePoint now = world.simulation.clock().now();
-    QuicCore client(options, world.listener.id(), now);
-    std::vector<std::byte> space(io::kUdpBatchBytesMax);
-    const QuicCore::Batch batch = client.produce(space, now);
-    return {batch.bytes.begin(), batch.bytes.end()};
-}
-
 Task<void> serve(QuicSession& session) {
     const Result<PeerId> peer = co_await session.handshake();
     CHECK(peer);
@@ -124,8 +108,11 @@ Task<void> flood_port(TaskGroup& group, QuicWorld& world) {
         strangers.push_back(std::make_unique<Stranger>(world, "10.0.1." + std::to_string(i + 1)));
         Stranger& stranger = *strangers.back();
         group.spawn(collect, std::ref(stranger));
-        const std::vector<std::byte> packet =
-            first_packet(world, world.dialer.endpoint->identity());
+        const std::vector<std::byte> packet = first_packet(world.dialer.endpoint->identity(),
+                                                           place_of(world.dialer),
+                                                           place_of(world.listener),
+                                                           world.listener.id(),
+                                                           world.simulation.clock().now());
         REQUIRE(packet.size() >= 1200);
         stranger.send(world.listener, packet);
         co_await world.simulation.clock().sleep_for(5ms);

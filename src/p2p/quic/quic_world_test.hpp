@@ -3,15 +3,35 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <doctest/doctest.h>
 
 #include "p2p/muxer/session_world_test.hpp"
+#include "p2p/quic/quic_core.hpp"
 #include "p2p/quic/quic_endpoint.hpp"
 #include "p2p/quic/quic_session.hpp"
 #include "testing/sim_network.hpp"
 
 namespace kwaai::p2p::session_world {
+
+// The first packet of a client at `local`.
+inline std::vector<std::byte> first_packet(const QuicIdentity& identity,
+                                           const io::Endpoint& local,
+                                           const io::Endpoint& remote,
+                                           const PeerId& expected,
+                                           io::TimePoint now) {
+    static const Limits limits;
+    QuicCoreOptions options;
+    options.identity = &identity;
+    options.limits = &limits;
+    options.local = local;
+    options.remote = remote;
+    QuicCore client(options, expected, now);
+    std::vector<std::byte> space(io::kUdpBatchBytesMax);
+    const QuicCore::Batch batch = client.produce(space, now);
+    return {batch.bytes.begin(), batch.bytes.end()};
+}
 
 // An endpoint on its own host, with an identity.
 struct QuicNode {
