@@ -43,6 +43,9 @@ class Peer:
     cannot_reset_over = ()  # transports: as a listener
     has_perf = True
     can_listen = True
+    cannot_listen_over = ()  # transports that it dials alone
+    has_early_muxer = False  # agrees on the muxer in the handshake
+    tells_early_muxer = False  # as a dialler
     transports = ("tcp", "ws", "tls/ws")
     certificate = None  # for tls/ws: a Certificate
     keys = ("ed25519", "rsa", "secp256k1", "ecdsa")
@@ -131,6 +134,7 @@ class Peer:
 
 class Kwaai(Peer):
     name = "kwaai"
+    has_early_muxer = True
     has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_kad = True
@@ -147,6 +151,8 @@ class Kwaai(Peer):
 
 class Go(Peer):
     name = "go"
+    has_early_muxer = True
+    tells_early_muxer = True
     has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_autonat = True
@@ -201,6 +207,7 @@ class Rust(Peer):
 
 class Js(Peer):
     name = "js"
+    has_early_muxer = True
     has_changes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     blind_to_resets_over = ("quic",)
@@ -272,8 +279,9 @@ class P2pd(Peer):
     sees_half_close = False
     can_reset = False
     has_perf = False
-    transports = ("tcp",)
-    securities = ("noise",)
+    has_early_muxer = True
+    transports = ("tcp", "ws", "tls/ws", "quic")
+    cannot_listen_over = ("tls/ws",)
     keys = ("ed25519", "rsa")
     takes_many_streams = False
     needs_identity_file = True
@@ -290,7 +298,11 @@ class P2pd(Peer):
         return [str(self.folder / "venv/bin/python"), "-B", str(HERE / "peers/python/p2pd_peer.py")]
 
     def env(self):
-        return self.environment
+        authority = {"SSL_CERT_FILE": str(self.certificate.authority)} if self.certificate else {}
+        return {**self.environment, **authority}
+
+    def transport_flags(self, transport):
+        return []
 
 
 def read_environment(file):

@@ -16,6 +16,7 @@ import tempfile
 from certificate import make_certificate
 from dcutr_case import run_punches
 from gateway_case import run_gateways
+from grid import Grid
 from kad_case import run_kad
 from nat_case import run_autonat, run_mdns
 from peers import Chromium, Go, Js, Kwaai, P2pd, Rust, Unavailable
@@ -46,6 +47,11 @@ class Tally:
         else:
             self.passed += 1
 
+    def others(self, what, problems):
+        """What libraries that are not ours do with each other: told, not judged."""
+        why = " ".join(problems[0].split())[:90] if problems else ""
+        print(f"  {what:<46} {'no' if problems else 'ok':<8}{why}", flush=True)
+
     def skip(self, what, why):
         self.skipped.append(what)
         print(f"  {what:<46} skipped  {why}", flush=True)
@@ -73,6 +79,9 @@ def problems_of(report, dialler, listener, transport):
         problems.append("a reset by the listener did not reach the dialler")
     if dialler.sees_half_close and listener.sees_half_close and not report.get("half_close_seen"):
         problems.append("the listener did not see the dialler's half-close")
+    if dialler.tells_early_muxer and transport in ("tcp", "ws", "tls/ws"):
+        if report.get("early_muxer") != listener.has_early_muxer:
+            problems.append(f"that the handshake agreed on the muxer is said to be {report.get('early_muxer')}")
     if dialler.agent is not None:  # it tells what identify brought
         if listener.agent is not None and report.get("agent") != listener.agent:
             problems.append(f"identify: agent {report.get('agent')!r} instead of {listener.agent!r}")
@@ -109,7 +118,7 @@ def note_of(report):
     return ", ".join(parts)
 
 
-def run_cell(dialler, listener, case, folder, tally):
+def run_cell(dialler, listener, case, folder, tally, grid):
     transport, security, key = case
     what = f"{dialler.name} → {listener.name}, {transport}, {security}, {key}"
     flags = ["--pings", str(PINGS), "--echo-mib", str(ECHO_MIB), "--streams", str(STREAMS), "--resets"]
@@ -117,28 +126,43 @@ def run_cell(dialler, listener, case, folder, tally):
         flags += ["--perf-mib", str(PERF_MIB)]
     try:
         report = dial(dialler, listener, key, folder, transport, security, *flags)
+        problems, note = problems_of(report, dialler, listener, transport), note_of(report)
     except Failed as failure:
-        tally.row(what, [str(failure)])
-        return
-    tally.row(what, problems_of(report, dialler, listener, transport), note_of(report))
+        problems, note = [str(failure)], ""
+    is_ours = isinstance(dialler, Kwaai) or isinstance(listener, Kwaai)
+    if is_ours:
+        tally.row(what, problems, note)
+    else:
+        tally.others(what, problems)
+    column = f"{transport} {security}" if transport == "tcp" else transport
+    grid.add(dialler.name, listener.name, column, "ok" if not problems else "FAILED" if is_ours else "no")
+
+
+def can_meet(dialler, listener, case):
+    transport, security, key = case
+    return listener.can_listen and transport not in listener.cannot_listen_over and all(
+        transport in peer.transports and security in peer.securities and key in peer.keys for peer in (dialler, listener)
+    )
 
 
 def run_matrix(kwaai, peers, folder, tally):
+    """Ours with every peer and itself, with each type of key; the others with each other, with one."""
     print(f"yamux, and QUIC: identify, {PINGS} pings, {ECHO_MIB} MiB each way, {STREAMS} streams, half-close, resets, perf", flush=True)
     cases = [("tcp", security, key) for security in ("noise", "tls") for key in KEYS]
     cases += [(transport, "noise", KEYS[0]) for transport in ("ws", "tls/ws")]
     cases += [("quic", "tls", key) for key in KEYS]
-    for peer in peers:
-        for case in cases:
-            transport, security, key = case
-            if transport not in peer.transports or security not in peer.securities or key not in peer.keys:
-                continue
-            if transport == "tls/ws" and peer.certificate is None:
-                tally.skip(f"{peer.name}, tls/ws", "openssl is not installed")
-                continue
-            for dialler, listener in ((kwaai, peer), (peer, kwaai)):
-                if listener.can_listen:
-                    run_cell(dialler, listener, case, folder, tally)
+    if kwaai.certificate is None:
+        tally.skip("tls/ws", "openssl is not installed")
+        cases = [case for case in cases if case[0] != "tls/ws"]
+    pairs = [(kwaai, kwaai)] + [pair for peer in peers for pair in ((kwaai, peer), (peer, kwaai))]
+    others = list(itertools.product(peers, repeat=2))
+    works = [(pair, case) for pair in pairs for case in cases]
+    works += [(pair, case) for pair in others for case in cases if case[2] == KEYS[0]]
+    grid = Grid()
+    for (dialler, listener), case in works:
+        if can_meet(dialler, listener, case):
+            run_cell(dialler, listener, case, folder, tally, grid)
+    grid.print()
 
 
 def run_streams(kwaai, peers, folder, tally):

@@ -25,6 +25,7 @@ RESET = "/interop/reset/1.0.0"
 PING = "/ipfs/ping/1.0.0"
 CHUNK = 1 << 16
 STREAM_BYTES = 300_000  # of each of --streams: more than a first window
+BEHIND_PORT = {"tcp": "tcp/{}", "ws": "tcp/{}/ws", "quic": "udp/{}/quic-v1"}
 PATIENCE = 60  # seconds, for any one thing
 
 
@@ -185,7 +186,8 @@ class Dialler:
 
 def read_flags():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--listen")
+    parser.add_argument("--listen", choices=list(BEHIND_PORT))
+    parser.add_argument("--sec", default="noise", choices=["noise", "tls"], help="what it can besides Noise")
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--addrfile")
     parser.add_argument("--key", default="ed25519", choices=["ed25519", "rsa"])
@@ -204,13 +206,13 @@ async def main() -> None:
     flags = read_flags()
     write_identity(flags.identity, flags.key)
     p2p = await P2P.create(
-        host_maddrs=[f"/ip4/127.0.0.1/tcp/{flags.port}"],
+        host_maddrs=[f"/ip4/127.0.0.1/{BEHIND_PORT[flags.listen or 'tcp'].format(flags.port)}"],
         identity_path=flags.identity,
         no_listen=not flags.listen,
         auto_nat=False,
         nat_port_map=False,
         use_relay=False,
-        tls=False,
+        tls=flags.sec == "tls",
     )
     await p2p.add_binary_stream_handler(ECHO, serve_echo)
     await p2p.add_binary_stream_handler(RESET, serve_reset)
