@@ -4,6 +4,9 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 trap 'echo >&2; exit 130' INT
 
+if [ ! -x build/kwaai ]; then
+  echo "First kwaai is built (minutes, once) and a small language model fetched (once); then four nodes on this machine write a story together." >&2
+fi
 tools/setup.sh run
 tools/build.sh release
 ln -sfn release/apps/kwaai/kwaai build/kwaai
