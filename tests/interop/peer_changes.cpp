@@ -5,6 +5,7 @@
 #include <chrono>
 #include <functional>
 #include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -17,6 +18,7 @@ namespace {
 constexpr const char* kNewsProtocol = "/interop/news/1.0.0";
 constexpr const char* kLeaveProtocol = "/interop/leave/1.0.0";
 constexpr const char* kLaterProtocol = "interop-later";
+constexpr const char* kSlashedProtocol = "/interop/later/1.0.0";  // rust-libp2p knows no others
 constexpr std::chrono::milliseconds kLook{20};
 constexpr int kLooksMax = 500;
 
@@ -24,6 +26,7 @@ using Byte = std::array<std::byte, 1>;
 
 io::Task<void> serve_news(p2p::Host& host, std::unique_ptr<p2p::Stream> stream) {
     host.handle(kLaterProtocol, serve_echo);
+    host.handle(kSlashedProtocol, serve_echo);
     const Byte one{};
     const Bytes bytes(one);
     const Result<> said = co_await stream->write(bytes);
@@ -38,11 +41,14 @@ io::Task<void> serve_leave(p2p::Host& host, std::unique_ptr<p2p::Stream> stream)
     host.disconnect(stream->remote_peer());
 }
 
-bool speaks_later(const p2p::Host& host, const p2p::PeerId& peer) {
+// The protocol that came later, if it did.
+std::string later_of(const p2p::Host& host, const p2p::PeerId& peer) {
     const std::vector<p2p::PeerInfo> peers = host.peers();
     const auto info = std::ranges::find(peers, peer, &p2p::PeerInfo::peer);
-    return info != peers.end() &&
-           std::ranges::find(info->protocols, kLaterProtocol) != info->protocols.end();
+    if (info == peers.end()) return {};
+    for (const char* const name : {kLaterProtocol, kSlashedProtocol})
+        if (std::ranges::find(info->protocols, name) != info->protocols.end()) return name;
+    return {};
 }
 
 io::Task<bool> becomes_true(io::Clock& clock, std::function<bool()> look) {
@@ -69,17 +75,17 @@ io::Task<Result<>> see_news(p2p::Host& host,
     KWAAI_CO_CHECKED(co_await io::read_exactly(*asking, space));
     asking->close();
     std::function<bool()> look = [&host, &peer] {
-        return speaks_later(host, peer);
+        return !later_of(host, peer).empty();
     };
     auto waiting = becomes_true(clock, std::move(look));
     out.member("push_seen", co_await std::move(waiting));
-    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> later,
-                 co_await host.open(peer, kLaterProtocol));
+    const std::string name = later_of(host, peer);
+    KWAAI_CO_TRY(const std::unique_ptr<p2p::Stream> later, co_await host.open(peer, name));
     const Bytes sent(byte);
     KWAAI_CO_CHECKED(co_await later->write(sent));
     KWAAI_CO_CHECKED(co_await io::read_exactly(*later, space));
     later->close();
-    out.member("slashless_ok", true);
+    out.member("slashless_ok", name == kLaterProtocol);
     co_return Result<>();
 }
 

@@ -51,6 +51,7 @@ class Peer:
     keys = ("ed25519", "rsa", "secp256k1", "ecdsa")
     takes_many_streams = True  # a thousand at a time
     has_changes = False  # news and leaving
+    needs_slashes = False  # in ids of protocols
     can_be_lazy = False  # a dialler: be told to write before the protocol of a stream is agreed
     securities = ("noise", "tls")  # it can be told to speak one alone; ("noise",): it always does
     needs_identity_file = False
@@ -177,6 +178,8 @@ class Go(Peer):
 
 class Rust(Peer):
     name = "rust"
+    has_changes = True
+    needs_slashes = True
     transports = ("tcp", "ws", "tls/ws", "quic")
     has_autonat = True
     has_kad = True

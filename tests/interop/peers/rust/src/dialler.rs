@@ -10,7 +10,7 @@ use serde_json::{json, Map, Value};
 use tokio::sync::oneshot;
 
 use crate::{
-    autonat,
+    autonat, changes,
     flags::Flags,
     kad, measure,
     node::{patiently, BehaviourEvent, Event, Node},
@@ -110,7 +110,7 @@ impl Dialler {
         Ok(Connected { remote, closed })
     }
 
-    async fn connect(&mut self) -> Result<(), Failure> {
+    async fn connect(&mut self) -> Result<Connected, Failure> {
         let peer = self.peer;
         let told = self.node.watch(move |event: &Event| match event {
             SwarmEvent::Behaviour(BehaviourEvent::Identify(identify::Event::Received { peer_id, info, .. }))
@@ -138,7 +138,7 @@ impl Dialler {
         self.out.insert("signed_record".into(), info.signed_peer_record.is_some().into());
         self.out.insert("observed".into(), info.observed_addr.to_string().into());
         self.out.insert("addresses".into(), texts(&info.listen_addrs).into());
-        Ok(())
+        Ok(connected)
     }
 
     /// Takes the round trips that the library measures.
@@ -250,10 +250,14 @@ impl Dialler {
         let direct = relay::watch_direct(&self.node, self.peer);
         let count = flags.number("pings")?;
         let answers = self.watch_pings(count);
-        let connected = self.connect().await;
-        let is_connected = connected.is_ok();
-        self.note("connect", connected);
-        if is_connected {
+        let connected = match self.connect().await {
+            Ok(connected) => Some(connected),
+            Err(error) => {
+                self.note("connect", Err(error));
+                None
+            }
+        };
+        if let Some(connected) = connected {
             if flags.has("autonat") {
                 let done = autonat::ask(&self.node, self.peer, &self.target, &mut self.out).await;
                 self.note("autonat", done);
@@ -266,6 +270,12 @@ impl Dialler {
                 self.note("ping", done);
             }
             self.try_connected(flags).await?;
+            if flags.has("changes") {
+                let mut seen = Map::new();
+                let done = changes::see(&self, connected, &mut seen).await;
+                self.out.append(&mut seen);
+                self.note("changes", done);
+            }
         }
         self.out.insert("failures".into(), self.failures.into());
         Ok(self.out.into())

@@ -1,5 +1,6 @@
 //! rustpeer: a rust-libp2p node that tests talk to; flags and output are those of ../../README.md.
 mod autonat;
+mod changes;
 mod dialler;
 mod flags;
 mod kad;

@@ -1,5 +1,8 @@
 //! A swarm in a task of its own, which is asked to do things and watched.
-use std::time::Duration;
+use std::{
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use libp2p::{
     autonat::{v1, v2},
@@ -13,7 +16,7 @@ use libp2p::{
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{
-    autonat,
+    autonat, changes,
     flags::Flags,
     kad, relay,
     serve::{self, ECHO, PERF, RESET},
@@ -109,7 +112,10 @@ async fn drive(mut swarm: Swarm<Behaviour>, mut works: mpsc::UnboundedReceiver<W
 pub fn start(identity: Keypair, flags: &Flags) -> Result<Node, Failure> {
     let id = identity.public().to_peer_id();
     let (arrived, arrivals) = mpsc::unbounded_channel();
-    tokio::spawn(serve::serve(arrivals));
+    let (works, taken) = mpsc::unbounded_channel();
+    let node = Node { id, works };
+    let served: streams::Served = Arc::new(Mutex::new(vec![ECHO, RESET, PERF, changes::NEWS, changes::LEAVE]));
+    tokio::spawn(serve::serve(node.clone(), served.clone(), arrivals));
     let (transport, circuits) = transport::make_transport(&identity, flags)?;
     let told =
         identify::Config::new_with_signed_peer_record("ipfs/0.1.0".into(), &identity).with_agent_version("rustpeer/0.1".into());
@@ -119,7 +125,7 @@ pub fn start(identity: Keypair, flags: &Flags) -> Result<Node, Failure> {
     let behaviour = Behaviour {
         identify: identify::Behaviour::new(told),
         ping: ping::Behaviour::new(ping::Config::new().with_interval(interval)),
-        streams: streams::Behaviour::new(vec![ECHO, RESET, PERF], arrived),
+        streams: streams::Behaviour::new(served, arrived),
         kad: flags.has("kad").then(|| kad::make_table(id, flags.has("listen"))).into(),
         relay: flags.text("relay").map(|limits| relay::make_relay(id, limits)).into(),
         circuits: relay::is_using(flags).then_some(circuits).into(),
@@ -134,7 +140,6 @@ pub fn start(identity: Keypair, flags: &Flags) -> Result<Node, Failure> {
     if flags.has("lazy") {
         config = config.with_substream_upgrade_protocol_override(Version::V1Lazy);
     }
-    let (works, taken) = mpsc::unbounded_channel();
     tokio::spawn(drive(Swarm::new(transport, behaviour, id, config), taken));
-    Ok(Node { id, works })
+    Ok(node)
 }

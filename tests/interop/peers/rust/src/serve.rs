@@ -5,6 +5,8 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 use libp2p::{Stream, StreamProtocol};
 use tokio::sync::mpsc;
 
+use crate::{changes, node::Node, streams::Served};
+
 pub const ECHO: StreamProtocol = StreamProtocol::new("/echo/1.0.0");
 pub const RESET: StreamProtocol = StreamProtocol::new("/interop/reset/1.0.0");
 pub const PERF: StreamProtocol = StreamProtocol::new("/perf/1.0.0");
@@ -65,12 +67,16 @@ async fn serve_perf(mut stream: Stream) -> io::Result<()> {
     stream.close().await
 }
 
-pub async fn serve(mut arrivals: mpsc::UnboundedReceiver<(StreamProtocol, Stream)>) {
+pub async fn serve(node: Node, served: Served, mut arrivals: mpsc::UnboundedReceiver<(StreamProtocol, Stream)>) {
     while let Some((protocol, stream)) = arrivals.recv().await {
-        if protocol == ECHO {
+        if protocol == ECHO || protocol == changes::LATER {
             tokio::spawn(serve_echo(stream));
         } else if protocol == RESET {
             tokio::spawn(serve_reset(stream));
+        } else if protocol == changes::NEWS {
+            tokio::spawn(changes::serve_news(served.clone(), stream));
+        } else if protocol == changes::LEAVE {
+            tokio::spawn(changes::serve_leave(node.clone(), stream));
         } else {
             tokio::spawn(serve_perf(stream));
         }

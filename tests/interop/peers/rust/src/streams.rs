@@ -3,6 +3,7 @@ use std::{
     collections::VecDeque,
     convert::Infallible,
     future::{ready, Ready},
+    sync::{Arc, Mutex},
     task::{Context, Poll},
 };
 
@@ -19,8 +20,11 @@ use tokio::sync::{mpsc, oneshot};
 pub type Opened = oneshot::Receiver<Result<Stream, String>>;
 type Answer = oneshot::Sender<Result<Stream, String>>;
 
+/// What a node serves. It may become more, of which identify then tells all peers.
+pub type Served = Arc<Mutex<Vec<StreamProtocol>>>;
+
 pub struct Behaviour {
-    served: Vec<StreamProtocol>,
+    served: Served,
     arrived: mpsc::UnboundedSender<(StreamProtocol, Stream)>,
     queue: VecDeque<ToSwarm<Infallible, Wanted>>,
 }
@@ -34,7 +38,7 @@ pub struct Wanted {
 
 impl Behaviour {
     /// Streams of the protocols in `served` go to `arrived`.
-    pub fn new(served: Vec<StreamProtocol>, arrived: mpsc::UnboundedSender<(StreamProtocol, Stream)>) -> Self {
+    pub fn new(served: Served, arrived: mpsc::UnboundedSender<(StreamProtocol, Stream)>) -> Self {
         Behaviour { served, arrived, queue: VecDeque::new() }
     }
 
@@ -93,7 +97,7 @@ impl NetworkBehaviour for Behaviour {
 }
 
 pub struct Handler {
-    served: Vec<StreamProtocol>,
+    served: Served,
     arrived: mpsc::UnboundedSender<(StreamProtocol, Stream)>,
     wanted: VecDeque<Wanted>,
 }
@@ -107,7 +111,7 @@ impl ConnectionHandler for Handler {
     type OutboundOpenInfo = Answer;
 
     fn listen_protocol(&self) -> SubstreamProtocol<Upgrade> {
-        SubstreamProtocol::new(Upgrade(self.served.clone()), ())
+        SubstreamProtocol::new(Upgrade(self.served.lock().unwrap().clone()), ())
     }
 
     fn poll(&mut self, _: &mut Context<'_>) -> Poll<ConnectionHandlerEvent<Upgrade, Answer, Infallible>> {
