@@ -1,6 +1,7 @@
 #include "p2p/relay/auto_relay.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 #include "io/timeout.hpp"
@@ -34,7 +35,7 @@ AutoRelay::AutoRelay(Host& host, io::Clock& clock, RelayClient& client, AutoRela
       clock_(clock),
       client_(client),
       options_(std::move(options)),
-      candidates_(options_.candidates) {
+      candidates_(options_.candidates, std::hash<PeerId>()(host.id())) {
     for (const Multiaddr& address : options_.relays)
         candidates_.add(address, true);
     observing_ = host_.observe([this](const PeerInfo& info, ConnectionChange change) {

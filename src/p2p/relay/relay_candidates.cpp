@@ -52,8 +52,10 @@ void RelayCandidates::ended(const PeerId& relay, io::TimePoint now) {
     constexpr unsigned kDoublingsMax = 16;
     const std::chrono::seconds wait =
         limits_.back_off_first * (1U << std::min(entry->failures, kDoublingsMax));
+    const double factor = 1 + limits_.back_off_jitter * (2 * random_.next_unit() - 1);
     entry->is_in_use = false;
-    entry->not_before = now + std::min(wait, limits_.back_off_max);
+    entry->not_before = now + std::chrono::duration_cast<io::Duration>(
+                                  std::min(wait, limits_.back_off_max) * factor);
     ++entry->failures;
 }
 

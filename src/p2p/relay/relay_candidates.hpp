@@ -2,10 +2,12 @@
 #pragma once
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <optional>
 #include <vector>
 
+#include "base/random.hpp"
 #include "io/clock.hpp"
 #include "p2p/multiaddr.hpp"
 #include "p2p/peer_id.hpp"
@@ -15,13 +17,16 @@ namespace kwaai::p2p::relay {
 struct CandidateLimits {
     std::size_t candidates_max = 20;  // beside those that were given
     std::chrono::seconds back_off_first{10};
-    std::chrono::seconds back_off_max{3600};
+    std::chrono::seconds back_off_max{900};
+    double back_off_jitter = 0.2;  // so much of it more or less, so that nodes do not come together
 };
 
 /// Pure: `now` is passed in.
 class RelayCandidates {
 public:
-    explicit RelayCandidates(const CandidateLimits& limits) : limits_(limits) {}
+    /// `seed` differs from node to node.
+    explicit RelayCandidates(const CandidateLimits& limits, std::uint64_t seed = 1)
+        : limits_(limits), random_(seed) {}
 
     /// `address` ends with /p2p. Those that were `given` come first, in their order, and stay.
     void add(const Multiaddr& address, bool is_given);
@@ -51,6 +56,7 @@ private:
     Entry* find(const PeerId& relay);
 
     CandidateLimits limits_;
+    CounterRandom random_;
     std::vector<Entry> entries_;
 };
 

@@ -1,5 +1,7 @@
 #include "p2p/relay/relay_state.hpp"
 
+#include <set>
+
 #include <doctest/doctest.h>
 
 #include "p2p/host_world_test.hpp"
@@ -128,7 +130,8 @@ TEST_CASE("a relay answers so many requests of all at a time, and remembers so m
 }
 
 TEST_CASE("given relays are tried first, and those that failed later and later") {
-    RelayCandidates candidates({.candidates_max = 2, .back_off_first = 10s, .back_off_max = 30s});
+    RelayCandidates candidates(
+        {.candidates_max = 2, .back_off_first = 10s, .back_off_max = 30s, .back_off_jitter = 0});
     const auto place = [](unsigned char number) {
         return address("/ip4/192.0.2.1/tcp/1").with_peer(make_identity(number));
     };
@@ -156,6 +159,24 @@ TEST_CASE("given relays are tried first, and those that failed later and later")
     candidates.ended(make_identity(1), kStart);
     candidates.add(place(3), false);
     CHECK(candidates.take(kStart) == place(3));
+}
+
+TEST_CASE("nodes come back to a relay up to a fifth sooner or later, not together") {
+    const Multiaddr relay = address("/ip4/192.0.2.1/tcp/1").with_peer(make_identity(1));
+    std::set<int> waits;
+    for (std::uint64_t seed = 0; seed < 50; ++seed) {
+        RelayCandidates candidates({.back_off_first = 100s}, seed);
+        candidates.add(relay, true);
+        CHECK(candidates.take(kStart) == relay);
+        candidates.ended(make_identity(1), kStart);
+        int wait = 79;
+        while (wait < 121 && !candidates.take(kStart + std::chrono::seconds(wait)))
+            ++wait;
+        CHECK(wait >= 80);
+        CHECK(wait <= 120);
+        waits.insert(wait);
+    }
+    CHECK(waits.size() > 10);
 }
 
 }  // namespace
