@@ -95,6 +95,9 @@ enum class ConnectionChange : std::uint8_t { opened, identified, closed };
 
 using ConnectionObserver = std::function<void(const PeerInfo& info, ConnectionChange change)>;
 
+/// Judges a peer by what identify told about it.
+using PeerJudge = std::function<bool(const PeerInfo& info)>;
+
 /// Opens circuits to addresses that lead over another peer (/p2p-circuit, with /p2p).
 using CircuitDialer = std::function<io::Task<Result<Circuit>>(Multiaddr address)>;
 
@@ -191,6 +194,10 @@ public:
     /// same tag (libp2p.md §1.26). `tag` says what for: "kad", "session".
     void protect(const PeerId& peer, std::string tag);
     void unprotect(const PeerId& peer, std::string_view tag);
+    /// While the lease lives, connections to peers of which `is_expendable` says so are closed
+    /// before others when there are too many (design decision 12). Asked whenever identify or its
+    /// push tells about a peer; the last call counts.
+    [[nodiscard]] std::shared_ptr<void> expend_first(PeerJudge is_expendable);
     /// What connections and streams hold at the moment.
     [[nodiscard]] const ResourceUse& resources() const;
     /// Whether a connection to the peer leads over no other one.

@@ -147,6 +147,7 @@ Result<> Host::State::take_identity(Connection& connection, IdentifyMessage mess
         if (!address.is_unspecified() &&
             (!address.is_loopback() || connection.address.is_loopback()))
             book.add(connection.remote, address);
+    judge(connection);
     return {};
 }
 

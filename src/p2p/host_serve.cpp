@@ -171,6 +171,21 @@ io::Task<void> Host::State::keep_trimmed() {
     }
 }
 
+std::shared_ptr<void> Host::expend_first(PeerJudge is_expendable) {
+    auto lease = std::make_shared<PeerJudge>(std::move(is_expendable));
+    state_->is_expendable = lease;
+    for (const auto& [peer, of_peer] : state_->connections)
+        for (const auto& connection : of_peer)
+            state_->judge(*connection);
+    return lease;
+}
+
+void Host::State::judge(const Connection& connection) {
+    const std::shared_ptr<PeerJudge> decides = is_expendable.lock();
+    if (decides == nullptr || !connection.identity) return;
+    manager->set_expendable(&connection, (*decides)(info_of(connection)));
+}
+
 // Observers may observe more, and let go of leases.
 void Host::State::notify(const Connection& connection, ConnectionChange change) {
     if (observers.empty()) return;

@@ -135,6 +135,7 @@ struct Host::State {
                                 Direction direction,
                                 const Multiaddr& address) const;
     void notify(const Connection& connection, ConnectionChange change);
+    void judge(const Connection& connection);
     /// Takes the connection in where the gater and the limits of its peer allow it.
     [[nodiscard]] Result<std::shared_ptr<Connection>> start_connection(
         SecureChannel channel,
@@ -222,6 +223,7 @@ struct Host::State {
     AddressChooser choose_told;
     CircuitDialer dial_circuit;
     std::vector<std::weak_ptr<ConnectionObserver>> observers;
+    std::weak_ptr<PeerJudge> is_expendable;
     std::unordered_map<PeerId, std::vector<std::shared_ptr<Connection>>> connections;
     std::set<PeerId> dialling;
     std::multiset<PeerId> expecting_direct;

@@ -30,6 +30,11 @@ void ConnectionManager::stream_closed(Key key, Direction direction) {
     entry.used = ++uses_;
 }
 
+void ConnectionManager::set_expendable(Key key, bool is_expendable) {
+    const auto found = entries_.find(key);
+    if (found != entries_.end()) found->second.is_expendable = is_expendable;
+}
+
 void ConnectionManager::protect(const PeerId& peer, std::string tag) {
     tags_[peer].insert(std::move(tag));
 }
@@ -54,8 +59,10 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
     struct Candidate {
         std::uint64_t used;
         Key key;
+        bool is_expendable = false;
     };
 
+    std::vector<Candidate> expendable;
     std::vector<Candidate> unused;
     std::vector<Candidate> just_used;
     std::vector<Candidate> peers_only;  // only the peer has streams
@@ -63,15 +70,19 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
         const bool is_unused = entry.streams_inbound == 0 && entry.streams_outbound == 0;
         if (is_unused && !entry.unused_since) entry.unused_since = now;
         if (tags_.contains(entry.peer)) continue;
-        if (is_unused) {
+        if (is_unused && entry.is_expendable) {
+            expendable.push_back({.used = entry.used, .key = key});
+        } else if (is_unused) {
             const bool is_new = now - *entry.unused_since < limits_.connection_grace;
             (is_new ? just_used : unused).push_back({.used = entry.used, .key = key});
         } else if (entry.streams_outbound == 0) {
-            peers_only.push_back({.used = entry.used, .key = key});
+            peers_only.push_back(
+                {.used = entry.used, .key = key, .is_expendable = entry.is_expendable});
         }
     }
     if (entries_.size() <= limits_.connections_high) return {};
     const auto by_use = [](const Candidate& one, const Candidate& other) {
+        if (one.is_expendable != other.is_expendable) return one.is_expendable;
         return one.used < other.used;
     };
     std::vector<Key> chosen;
@@ -80,7 +91,10 @@ std::vector<ConnectionManager::Key> ConnectionManager::to_close(io::TimePoint no
         for (std::size_t i = 0; i < from.size() && chosen.size() < count_max; ++i)
             chosen.push_back(from[i].key);
     };
-    choose(unused, entries_.size() - std::min(limits_.connections_low, entries_.size()));
+    const std::size_t above_low =
+        entries_.size() - std::min(limits_.connections_low, entries_.size());
+    choose(expendable, above_low);
+    choose(unused, above_low);
     choose(just_used, entries_.size() - limits_.connections_high);
     if (entries_.size() >= limits_.connections_max)
         choose(peers_only, std::max<std::size_t>(limits_.connections_max / 10, 1));

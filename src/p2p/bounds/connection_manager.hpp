@@ -17,8 +17,9 @@ namespace kwaai::p2p {
 
 /// Pure: `now` is passed in. Above Limits::connections_high the connections that nobody uses and
 /// that are not protected are to be closed, the one unused for longest first: down to
-/// connections_low those unused for Limits::connection_grace, then down to connections_high any.
-/// Where all places are taken, a tenth of those is freed on which only the peer has streams.
+/// connections_low those that are expendable, then those unused for Limits::connection_grace, then
+/// down to connections_high any. Where all places are taken, a tenth of those is freed on which
+/// only the peer has streams, expendable ones first.
 class ConnectionManager {
 public:
     /// Names a connection; never looked into.
@@ -30,6 +31,10 @@ public:
     void closed(Key key);
     void stream_opened(Key key, Direction direction);
     void stream_closed(Key key, Direction direction);
+
+    /// Whether the connection is of less use than others (design decision 12: its peer does not
+    /// belong to the network).
+    void set_expendable(Key key, bool is_expendable);
 
     /// Connections to a protected peer are never closed. It is, while it has any tag.
     void protect(const PeerId& peer, std::string tag);
@@ -47,6 +52,7 @@ private:
         PeerId peer;
         std::size_t streams_inbound = 0;
         std::size_t streams_outbound = 0;
+        bool is_expendable = false;
         std::uint64_t used = 0;                     // when last, as a number that rises
         std::optional<io::TimePoint> unused_since;  // as noticed; nothing while it is used
     };

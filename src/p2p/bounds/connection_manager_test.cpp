@@ -108,5 +108,31 @@ TEST_CASE("where all places are taken, connections go on which only the peer has
     CHECK(crowd.manager.to_close(crowd.now).empty());
 }
 
+TEST_CASE("expendable connections are the first to go, used or not a moment ago") {
+    Crowd crowd;
+    crowd.open(6);
+    crowd.manager.set_expendable(&crowd.things[5], true);
+    const Keys newest{&crowd.things[5]};
+    CHECK(crowd.manager.to_close(crowd.now) == newest);
+    crowd.now += 1h;
+    crowd.manager.set_expendable(&crowd.things[3], true);
+    const Keys before_others{&crowd.things[3], &crowd.things[5], &crowd.things[0]};
+    CHECK(crowd.manager.to_close(crowd.now) == before_others);
+    crowd.manager.protect(Crowd::peer(3), "session");
+    crowd.manager.set_expendable(&crowd.things[5], false);
+    const Keys as_others{&crowd.things[0], &crowd.things[1], &crowd.things[2]};
+    CHECK(crowd.manager.to_close(crowd.now) == as_others);
+}
+
+TEST_CASE("so are those on which only the peer has streams, where all places are taken") {
+    Crowd crowd;
+    crowd.open(10);
+    for (int& thing : crowd.things)
+        crowd.manager.stream_opened(&thing, Direction::inbound);
+    crowd.manager.set_expendable(&crowd.things[7], true);
+    const Keys expected{&crowd.things[7]};
+    CHECK(crowd.manager.to_close(crowd.now) == expected);
+}
+
 }  // namespace
 }  // namespace kwaai::p2p

@@ -4,71 +4,20 @@
 
 #include <doctest/doctest.h>
 
-#include "p2p/host_world_test.hpp"
+#include "p2p/bounds/public_world_test.hpp"
 
 namespace kwaai::p2p {
 namespace {
 
 using namespace std::chrono_literals;
 
-constexpr const char* kHold = "/hold/1.0.0";
-
-// Reads nothing and answers nothing, until the connection ends.
-io::Task<void> hold(std::unique_ptr<Stream> stream) {
-    const std::unique_ptr<Stream> held = std::move(stream);
-    io::Event never;
-    co_await never.wait();
-}
+constexpr const char* kHold = PublicWorld::kHold;
 
 Multiaddr nowhere(int number) {
-    return Multiaddr::parse("/ip4/203.0.113." + std::to_string(number) + "/tcp/4001").value();
+    return PublicWorld::nowhere(number);
 }
 
-/// Hosts whose first one has these options.
-struct World {
-    World(std::size_t count, const Limits& limits, std::shared_ptr<ConnectionGater> gater = {}) {
-        for (std::size_t i = 0; i < count; ++i) {
-            hosts.push_back(std::make_unique<Host>(
-                network.host(ip(i)),
-                simulation.clock(),
-                HostOptions{.identity = make_key(static_cast<unsigned char>(i)),
-                            .limits = i == 0 ? limits : Limits(),
-                            .gater = i == 0 ? gater : nullptr}));
-            const auto listening = hosts[i]->listen(address(i).without_peer());
-            REQUIRE(listening.has_value());
-            hosts[i]->handle(kHold, hold);
-        }
-    }
-
-    /// The first is at a public address; all reach each other.
-    static std::string ip(std::size_t index) { return "198.51.100." + std::to_string(index + 1); }
-
-    [[nodiscard]] Multiaddr address(std::size_t index) const {
-        return Multiaddr::parse("/ip4/" + ip(index) + "/tcp/4001")
-            .value()
-            .with_peer(hosts[index]->id());
-    }
-
-    template <class Fn>
-    static io::Task<void> live(io::TaskGroup& group, World& world, Fn fn) {
-        for (const auto& host : world.hosts)
-            group.spawn(&Host::run, std::ref(*host));
-        co_await fn(world);
-        for (const auto& host : world.hosts)
-            host->close();
-    }
-
-    template <class Fn>
-    void run(Fn fn) {
-        simulation.run(io::with_group(&World::live<Fn>, std::ref(*this), std::move(fn)));
-    }
-
-    [[nodiscard]] io::Clock& clock() { return simulation.clock(); }
-
-    testing::Simulation simulation;
-    testing::SimNetwork network{simulation.clock(), {.seed = 1}};
-    std::vector<std::unique_ptr<Host>> hosts;
-};
+using World = PublicWorld;
 
 TEST_CASE("the first address never answers: connected through the second after 250 ms") {
     World world(2, Limits());

@@ -85,10 +85,15 @@ namespace {
 // A state and the network that it refers to.
 struct Owning {
     Owning(Host& host, io::Clock& clock, DhtOptions options)
-        : network(host), state(network, clock, std::move(options)) {}
+        : network(host), state(network, clock, std::move(options)) {
+        if (!state.options.admits) return;
+        judging = host.expend_first(
+            [admits = state.options.admits](const PeerInfo& info) { return !admits(info); });
+    }
 
     HostNetwork network;
     Dht::State state;
+    std::shared_ptr<void> judging;
 };
 
 }  // namespace

@@ -195,6 +195,30 @@ TEST_CASE("under the public name only peers that show a protocol of Hivemind ent
     });
 }
 
+TEST_CASE("under the public name strangers' connections are closed before others") {
+    Limits limits;
+    limits.connections_low = 2;
+    limits.connections_high = 4;
+    const auto options = [](std::size_t) {
+        DhtOptions chosen = make_dht_options();
+        chosen.protocol = kPublicKadProtocol;
+        return chosen;
+    };
+    run_dhts(8, limits, options, [](DhtWorld& world) -> io::Task<void> {
+        HostWorld& hosts = world.hosts();
+        hosts.host(1).handle(
+            "DHTProtocol.rpc_ping",
+            [](std::unique_ptr<Stream> /*stream*/) -> io::Task<void> { co_return; });
+        for (std::size_t i = 1; i < world.size(); ++i) {
+            const auto connected = co_await hosts.host(0).connect(hosts.address(i));
+            CHECK(connected.has_value());
+            co_await hosts.clock().sleep_for(1s);
+        }
+        CHECK(hosts.host(0).is_connected(hosts.host(1).id()));  // unused for longest
+        CHECK_FALSE(hosts.host(0).is_connected(hosts.host(2).id()));
+    });
+}
+
 TEST_CASE("without a peer, or with keys and values that nobody takes, the error says so") {
     run_dhts(1, [](DhtWorld& world) -> io::Task<void> {
         Dht& dht = world.dht(0);
