@@ -179,11 +179,11 @@ void Host::close() {
 }
 
 void Host::add_address(const PeerId& peer, const Multiaddr& address) {
-    if (peer != state_->id) state_->book.add(peer, address);
+    if (peer != state_->id) state_->book.add(peer, address, state_->clock.now());
 }
 
 std::vector<Multiaddr> Host::known_addresses(const PeerId& peer) const {
-    return state_->book.addresses(peer);
+    return state_->book.addresses(peer, state_->clock.now());
 }
 
 namespace {
@@ -210,7 +210,7 @@ Result<PeerId> check_dialled(const Host::State& state, const Multiaddr& address)
 
 io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
     KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
-    state_->book.add(peer, address);
+    state_->book.add(peer, address, state_->clock.now());
     const auto connection = co_await state_->connection_to(peer);
     if (!connection) co_return std::unexpected<Error>(connection.error());
     co_return peer;

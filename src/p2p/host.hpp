@@ -151,7 +151,8 @@ public:
     /// Says goodbye (GoAway) on all connections, stops listening and lets run() end.
     void close();
 
-    /// Remembers where a peer can be dialled (at most Limits::addresses_per_peer).
+    /// Remembers where a peer can be dialled (at most Limits::addresses_per_peer), for
+    /// Limits::address_lifetime.
     void add_address(const PeerId& peer, const Multiaddr& address);
     /// What add_address() and identify told of a peer, without /p2p.
     [[nodiscard]] std::vector<Multiaddr> known_addresses(const PeerId& peer) const;

@@ -220,7 +220,9 @@ io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race)
         if (race.winner == nullptr) race.winner = std::move(*connection);
         co_return;
     }
-    if (!is_ours(connection.error()))
+    if (is_other_peer(connection.error()))
+        book.found_another(peer, address, connection.error().context, clock.now());
+    else if (!is_ours(connection.error()))
         book.failed(peer, address, connection.error().context, clock.now());
     race.failures.emplace_back(std::move(address), std::move(connection).error());
 }

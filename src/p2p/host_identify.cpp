@@ -7,6 +7,7 @@
 #include "io/timeout.hpp"
 #include "p2p/envelope.hpp"
 #include "p2p/host_state.hpp"
+#include "p2p/kad/address_scope.hpp"
 #include "p2p/length_prefixed.hpp"
 #include "p2p/protocol/identify_wire.hpp"
 #include "p2p/protocol/ping.hpp"
@@ -142,11 +143,11 @@ Result<> Host::State::take_identity(Connection& connection, IdentifyMessage mess
     }
     if (!connection.identity) connection.identity.emplace();
     merge_identify(*connection.identity, std::move(message));
-    // A loopback or unspecified address of another machine leads elsewhere from here.
-    for (const Multiaddr& address : connection.identity->listen_addresses)
-        if (!address.is_unspecified() &&
-            (!address.is_loopback() || connection.address.is_loopback()))
-            book.add(connection.remote, address);
+    // A loopback address of another machine leads elsewhere from here, and so may a private one of
+    // a peer that is not in our network.
+    for (const Multiaddr& address :
+         kad::believable(connection.identity->listen_addresses, connection.address))
+        book.add(connection.remote, address, clock.now());
     judge(connection);
     return {};
 }

@@ -25,7 +25,10 @@ public:
         const auto of_peer = state_.connections.find(connection_->remote);
         if (of_peer != state_.connections.end()) {
             std::erase(of_peer->second, connection_);
-            if (of_peer->second.empty()) state_.connections.erase(of_peer);
+            if (of_peer->second.empty()) {
+                state_.connections.erase(of_peer);
+                state_.book.disconnected(connection_->remote, state_.clock.now());
+            }
         }
         connection_->place.scope->end();
         connection_->place.source.reset();
@@ -142,6 +145,7 @@ Result<std::shared_ptr<Connection>> Host::State::start_session(
     connection->limit = limit;
     connections[connection->remote].push_back(connection);
     manager->opened(connection.get(), connection->remote, clock.now());
+    book.connected(connection->remote);
     group->spawn(&State::run_connection, std::ref(*this), connection);
     notify(*connection, ConnectionChange::opened);
     if (manager->size() > options.limits.connections_high) close_surplus();

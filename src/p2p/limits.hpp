@@ -42,6 +42,9 @@ struct Limits {
     std::size_t black_hole_successes_min = 5;  // fewer of them: it does not work here
     std::size_t addresses_per_peer = 64;
     std::size_t known_peers_max = 4096;
+    std::chrono::milliseconds address_lifetime{3600000};  // since somebody told it last
+    std::chrono::milliseconds address_connected_lifetime{
+        86400000};  // since the peer was connected last
     std::chrono::milliseconds back_off_first{5000};
     std::chrono::milliseconds back_off_max{300000};
 

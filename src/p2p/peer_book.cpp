@@ -5,15 +5,16 @@
 
 namespace kwaai::p2p {
 
-void PeerBook::add(const PeerId& peer, const Multiaddr& address) {
-    const Multiaddr place = address.without_peer();
+void PeerBook::add(const PeerId& peer, const Multiaddr& address, io::TimePoint now) {
     std::vector<Entry>& entries = touch(peer).entries;
-    const auto same = [&](const Entry& entry) {
-        return entry.address == place;
-    };
-    if (std::ranges::any_of(entries, same)) return;
+    std::erase_if(entries, [&](const Entry& entry) { return is_over(peer, entry, now); });
+    const io::TimePoint expires = now + limits_.address_lifetime;
+    if (Entry* const known = find(peer, address); known != nullptr) {
+        known->expires = std::max(known->expires, expires);
+        return;
+    }
     if (entries.size() >= limits_.addresses_per_peer) entries.erase(entries.begin());
-    entries.push_back({.address = place});
+    entries.push_back({.address = address.without_peer(), .expires = expires});
 }
 
 namespace {
@@ -29,6 +30,13 @@ PeerBook::Candidates PeerBook::candidates(const PeerId& peer, io::TimePoint now)
     Candidates found;
     const auto known = peers_.find(peer);
     if (known == peers_.end()) return found;
+    std::erase_if(known->second.entries,
+                  [&](const Entry& entry) { return is_over(peer, entry, now); });
+    if (known->second.entries.empty()) {
+        uses_.erase(known->second.use);
+        peers_.erase(known);
+        return found;
+    }
     touch(peer);
     const Entry* soonest = nullptr;
     std::vector<Multiaddr> websockets;
@@ -84,13 +92,38 @@ void PeerBook::failed(const PeerId& peer,
     entry->last_failure = std::move(why);
 }
 
-std::vector<Multiaddr> PeerBook::addresses(const PeerId& peer) const {
+void PeerBook::found_another(const PeerId& peer,
+                             const Multiaddr& address,
+                             std::string why,
+                             io::TimePoint now) {
+    Entry* const entry = find(peer, address);
+    if (entry == nullptr) return;
+    entry->is_anothers = true;
+    entry->not_before = now + limits_.back_off_max;
+    entry->last_failure = std::move(why);
+}
+
+void PeerBook::disconnected(const PeerId& peer, io::TimePoint now) {
+    connected_.erase(peer);
+    const auto known = peers_.find(peer);
+    if (known == peers_.end()) return;
+    for (Entry& entry : known->second.entries)
+        entry.expires =
+            std::max<io::TimePoint>(entry.expires, now + limits_.address_connected_lifetime);
+}
+
+std::vector<Multiaddr> PeerBook::addresses(const PeerId& peer, io::TimePoint now) const {
     std::vector<Multiaddr> found;
     const auto known = peers_.find(peer);
     if (known == peers_.end()) return found;
     for (const Entry& entry : known->second.entries)
-        found.push_back(entry.address);
+        if (!entry.is_anothers && !is_over(peer, entry, now)) found.push_back(entry.address);
     return found;
+}
+
+bool PeerBook::is_over(const PeerId& peer, const Entry& entry, io::TimePoint now) const {
+    if (entry.is_anothers) return entry.not_before <= now;
+    return entry.expires <= now && !connected_.contains(peer);
 }
 
 PeerBook::Peer& PeerBook::touch(const PeerId& peer) {
@@ -99,13 +132,18 @@ PeerBook::Peer& PeerBook::touch(const PeerId& peer) {
         uses_.splice(uses_.end(), uses_, known->second.use);
         return known->second;
     }
-    if (peers_.size() >= limits_.known_peers_max) {
-        peers_.erase(uses_.front());
-        uses_.pop_front();
-    }
+    if (peers_.size() >= limits_.known_peers_max) make_room();
     Peer& added = peers_[peer];
     added.use = uses_.insert(uses_.end(), peer);
     return added;
+}
+
+// Peers that are connected are in use.
+void PeerBook::make_room() {
+    for (std::size_t i = 0; i < uses_.size() && connected_.contains(uses_.front()); ++i)
+        uses_.splice(uses_.end(), uses_, uses_.begin());
+    peers_.erase(uses_.front());
+    uses_.pop_front();
 }
 
 PeerBook::Entry* PeerBook::find(const PeerId& peer, const Multiaddr& address) {

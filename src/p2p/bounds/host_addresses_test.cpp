@@ -12,6 +12,108 @@ using namespace std::chrono_literals;
 
 constexpr const char* kMember = "/member/1.0.0";
 
+Multiaddr address_of(const std::string& text) {
+    return Multiaddr::parse(text).value();
+}
+
+/// Where `host` listens, and near addresses that mean something else elsewhere.
+void tell_near_addresses(Host& host) {
+    host.set_told_addresses([](std::vector<Multiaddr> told) {
+        for (const char* text : {"/ip4/10.1.2.3/tcp/22",
+                                 "/ip4/192.168.1.1/tcp/80",
+                                 "/ip6/fc00::1/tcp/80",
+                                 "/ip4/127.0.0.1/tcp/80",
+                                 "/ip4/0.0.0.0/tcp/80"})
+            told.push_back(address_of(text));
+        return told;
+    });
+}
+
+TEST_CASE("a public peer is not believed that it is at private addresses") {
+    PublicWorld world(2, Limits());
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        const std::vector<Multiaddr> expected{at.address(1).without_peer()};
+        tell_near_addresses(*at.hosts[1]);
+        const auto peer = co_await at.hosts[0]->connect(at.address(1));
+        REQUIRE(peer.has_value());
+        const auto info = co_await at.hosts[0]->identify(*peer);
+        REQUIRE(info.has_value());
+        CHECK(info->addresses.size() == 6);
+        CHECK(at.hosts[0]->known_addresses(*peer) == expected);
+        tell_near_addresses(*at.hosts[1]);  // pushed
+        co_await at.clock().sleep_for(1s);
+        CHECK(at.hosts[0]->known_addresses(*peer) == expected);
+    });
+}
+
+TEST_CASE("a peer in our private network is believed so, but not that it is at loopback") {
+    run_hosts(2, [](HostWorld& world) -> io::Task<void> {
+        tell_near_addresses(world.host(1));
+        const auto peer = co_await world.host(0).connect(world.address(1));
+        REQUIRE(peer.has_value());
+        const auto info = co_await world.host(0).identify(*peer);
+        REQUIRE(info.has_value());
+        const std::vector<Multiaddr> expected{world.address(1).without_peer(),
+                                              address_of("/ip4/10.1.2.3/tcp/22"),
+                                              address_of("/ip4/192.168.1.1/tcp/80"),
+                                              address_of("/ip6/fc00::1/tcp/80")};
+        CHECK(world.host(0).known_addresses(*peer) == expected);
+    });
+}
+
+TEST_CASE("addresses are kept while their peer is connected, and forgotten a while afterwards") {
+    Limits limits;
+    limits.address_lifetime = 10min;
+    limits.address_connected_lifetime = 20min;
+    PublicWorld world(2, limits);
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        Host& host = *at.hosts[0];
+        const PeerId heard = make_identity(9);
+        host.add_address(heard, PublicWorld::nowhere(1));
+        const auto peer = co_await host.connect(at.address(1));
+        REQUIRE(peer.has_value());
+        co_await at.clock().sleep_for(11min);
+        CHECK(host.known_addresses(heard).empty());
+        CHECK(host.is_connected(*peer));
+        CHECK(host.known_addresses(*peer).size() == 1);
+        host.disconnect(*peer);
+        co_await at.clock().sleep_for(19min);
+        CHECK(host.known_addresses(*peer).size() == 1);
+        co_await at.clock().sleep_for(2min);
+        CHECK(host.known_addresses(*peer).empty());
+        const auto stream = co_await host.open(*peer, PublicWorld::kHold);
+        REQUIRE_FALSE(stream.has_value());
+        CHECK(stream.error().code == Errc::not_found);
+    });
+}
+
+TEST_CASE("an address where another peer is found is forgotten, over TCP and QUIC") {
+    PublicWorld world(2, Limits());
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        Host& host = *at.hosts[0];
+        const Multiaddr quic = address_of("/ip4/" + PublicWorld::ip(1) + "/udp/4001/quic-v1");
+        const auto is_listening = at.hosts[1]->listen(quic);
+        REQUIRE(is_listening.has_value());
+        unsigned char number = 100;
+        const std::vector<Multiaddr> places{at.address(1).without_peer(), quic};
+        for (const Multiaddr& place : places) {
+            const PeerId gone = make_identity(number++);
+            const auto first = co_await host.connect(place.with_peer(gone));
+            REQUIRE_FALSE(first.has_value());
+            CHECK(is_other_peer(first.error()));
+            CHECK(host.known_addresses(gone).empty());
+            host.add_address(gone, place);  // as somebody else tells it still
+            CHECK(host.known_addresses(gone).empty());
+            const auto again = co_await host.open(gone, PublicWorld::kHold);
+            REQUIRE_FALSE(again.has_value());
+            CHECK(again.error().context.contains("backing off for 300 s"));
+            co_await at.clock().sleep_for(Limits().back_off_max);
+            host.add_address(gone, place);
+            CHECK(host.known_addresses(gone).size() == 1);
+        }
+    });
+}
+
 bool is_stranger(const PeerInfo& info) {
     return std::ranges::find(info.protocols, kMember) == info.protocols.end();
 }

@@ -84,9 +84,7 @@ Result<crypto::PublicKey> verify_identity(const NoisePayload& payload,
     if (!key) return forward_error(key, "the peer's identity key");
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(*key))
-        return fail(Errc::malformed,
-                    "the peer shows the key of " + PeerId::of(*key).to_text() + ", not that of " +
-                        expected->to_text());
+        return std::unexpected<Error>(other_peer_error(PeerId::of(*key), *expected));
     if (!key->verify(signed_static_key(static_key), payload.identity_signature))
         return fail(Errc::malformed,
                     "the signature of " + PeerId::of(*key).to_text() +

@@ -138,9 +138,7 @@ Result<crypto::PublicKey> verify_tls_chain(std::span<const Bytes> chain,
     KWAAI_TRY(crypto::PublicKey key, crypto::PublicKey::from_protobuf(signed_key.identity_key));
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(key))
-        return fail(Errc::malformed,
-                    "the peer shows the key of " + PeerId::of(key).to_text() + ", not that of " +
-                        expected->to_text());
+        return std::unexpected<Error>(other_peer_error(PeerId::of(key), *expected));
     if (!key.verify(signed_certificate_key(certificate.public_key_info), signed_key.signature))
         return fail(Errc::malformed,
                     "the signature of " + PeerId::of(key).to_text() +
