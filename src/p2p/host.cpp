@@ -194,7 +194,7 @@ Result<PeerId> check_dialled(const Host::State& state, const Multiaddr& address)
         return fail(
             Errc::invalid_argument,
             address.to_text() + " does not end with /p2p/ID, the peer that is expected there");
-    if (*peer == state.id)
+    if (*peer == state.id || leads_to_any(state.own_sockets(), address))
         return fail(Errc::invalid_argument, address.to_text() + " is this node itself");
     if (address.is_relayed() && state.dial_circuit == nullptr)
         return fail(Errc::invalid_argument,

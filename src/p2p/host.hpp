@@ -158,9 +158,10 @@ public:
     [[nodiscard]] std::vector<Multiaddr> known_addresses(const PeerId& peer) const;
 
     /// Makes sure that there is a connection to the peer that `address` ends with (/p2p/ID is
-    /// required). Errors: `invalid_argument` for an address that cannot be dialled, `unavailable`
-    /// with every address that was tried and why it failed (or "backing off for 12 s"),
-    /// `timed_out`, `malformed` where the other end is another peer or breaks a protocol.
+    /// required). Errors: `invalid_argument` for an address that cannot be dialled or is this
+    /// node's own, `unavailable` with every address that was tried and why it failed (or "backing
+    /// off for 12 s"), `timed_out`, `malformed` where the other end is another peer or breaks a
+    /// protocol.
     io::Task<Result<PeerId>> connect(Multiaddr address);
     /// A new stream that speaks `protocol`, over an open connection or a new one to a known
     /// address. Errors as connect(); `not_found` where no address is known, `unsupported` where the

@@ -145,14 +145,17 @@ io::Task<Result<std::shared_ptr<Connection>>> Host::State::dial(PeerId peer) {
         co_return fail(
             Errc::unavailable,
             "peer " + peer.to_text() +
-                " has only addresses that are blocked, or of a kind that does not work here");
+                " has only addresses that are blocked, this node's own, or of a kind that does not "
+                "work here");
     auto connection = co_await dial_ready(std::move(peer), std::move(ranked));
     co_return connection;
 }
 
 // Those that may be dialled, in their order.
 std::vector<RankedAddress> Host::State::rank(const PeerId& peer, std::vector<Multiaddr> ready) {
+    const std::vector<Multiaddr> own = own_sockets();
     std::erase_if(ready, [&](const Multiaddr& address) {
+        if (leads_to_any(own, address)) return true;
         const auto target = address.target();
         const bool is_ip = target && !ip_bytes(target->host).empty();
         if (options.gater != nullptr &&
@@ -190,6 +193,7 @@ io::Task<void> Host::State::race_addresses(io::TaskGroup& racers,
                                            std::vector<RankedAddress> ranked,
                                            Race& race) {
     const io::TimePoint begin = state.clock.now();
+    race.end = begin + dial_limit(ranked, state.options.limits);
     for (RankedAddress& next : ranked) {
         while (race.winner == nullptr && race.in_flight > 0) {
             const io::Duration left = begin + next.delay - state.clock.now();
@@ -197,7 +201,7 @@ io::Task<void> Host::State::race_addresses(io::TaskGroup& racers,
             io::Task<void> changed = race.changed.wait();
             co_await io::finishes_within(state.clock, left, std::move(changed));
         }
-        if (race.winner != nullptr) break;
+        if (race.winner != nullptr || state.clock.now() >= race.end) break;
         racers.spawn(
             &State::race_one, std::ref(state), peer, std::move(next.address), std::ref(race));
     }
@@ -208,12 +212,21 @@ io::Task<void> Host::State::race_addresses(io::TaskGroup& racers,
 
 io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race) {
     const Racer racer(race);
-    while (dials >= options.limits.dials_max)
-        co_await dial_freed.wait();
+    while (dials >= options.limits.dials_max) {
+        const io::Duration rest = race.end - clock.now();
+        io::Task<void> freed = dial_freed.wait();
+        const bool is_freed = co_await io::finishes_within(clock, rest, std::move(freed));
+        if (is_freed) continue;
+        Error full{Errc::limit_exceeded, "too many addresses are being dialled"};
+        race.failures.emplace_back(std::move(address), std::move(full));
+        co_return;
+    }
     const DialPlace place(*this);
     WatchedDial watched(*this, address);
     const DialOptions plainly;
-    auto connection = co_await dial_address(peer, address, plainly);
+    const io::Duration left = race.end - clock.now();
+    auto dialling_it = dial_address(peer, address, plainly);
+    auto connection = co_await io::with_timeout(clock, left, std::move(dialling_it));
     if (connection || !is_ours(connection.error())) watched.end(connection.has_value());
     if (connection) {
         book.succeeded(peer, address);

@@ -60,6 +60,13 @@ std::vector<Multiaddr> Host::State::told_addresses() const {
     return all;
 }
 
+std::vector<Multiaddr> Host::State::own_sockets() const {
+    std::vector<Multiaddr> all = told_addresses();
+    for (Multiaddr& address : listen_addresses())
+        all.push_back(std::move(address));
+    return all;
+}
+
 // The length and the message, as they go on the stream to this peer.
 codec::Buffer Host::State::identify_bytes(const Multiaddr& observed) const {
     IdentifyMessage message;

@@ -71,6 +71,7 @@ struct Host::State {
     struct Race {
         std::shared_ptr<Connection> winner;
         std::size_t in_flight = 0;
+        io::TimePoint end{};  // then all have failed
         std::vector<std::pair<Multiaddr, Error>> failures;
         io::Event changed;
     };
@@ -195,6 +196,8 @@ struct Host::State {
     void identity_changed();
     [[nodiscard]] std::vector<Multiaddr> listen_addresses() const;
     [[nodiscard]] std::vector<Multiaddr> told_addresses() const;
+    /// Where it listens, and where it tells peers that it does.
+    [[nodiscard]] std::vector<Multiaddr> own_sockets() const;
     [[nodiscard]] codec::Buffer identify_bytes(const Multiaddr& observed) const;
     io::Task<void> ask_identity(std::shared_ptr<Connection> connection);
     io::Task<Result<>> read_identity(std::shared_ptr<Connection> connection);

@@ -31,11 +31,13 @@ struct Limits {
     std::chrono::milliseconds trim_period{10000};
 
     // Dialling
-    std::chrono::milliseconds dial_timeout{5000};      // one address
-    std::chrono::milliseconds circuit_timeout{10000};  // to a peer by way of a relay
-    std::size_t dials_per_peer_max = 8;                // addresses tried for one connect()
-    std::size_t dials_max = 160;                       // at a time, of all peers; others wait
-    std::chrono::milliseconds dial_gap_private{30};    // from one address to the next
+    std::chrono::milliseconds dial_timeout{5000};         // one address
+    std::chrono::milliseconds dial_total_timeout{15000};  // all addresses of a peer
+    std::chrono::milliseconds dial_local_timeout{5000};   // the same, where all of them are near
+    std::chrono::milliseconds circuit_timeout{10000};     // to a peer by way of a relay
+    std::size_t dials_per_peer_max = 8;                   // addresses tried for one connect()
+    std::size_t dials_max = 160;                          // at a time, of all peers; others wait
+    std::chrono::milliseconds dial_gap_private{30};       // from one address to the next
     std::chrono::milliseconds dial_gap_public{250};
     std::chrono::milliseconds dial_relay_after{500};  // where there are direct addresses
     std::size_t black_hole_window = 100;       // dials over public IPv6 that are looked back on

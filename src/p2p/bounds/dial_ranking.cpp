@@ -87,6 +87,26 @@ void mix_families(std::vector<Multiaddr>& addresses, Rank rank) {
 
 }  // namespace
 
+io::Duration dial_limit(const std::vector<RankedAddress>& addresses, const Limits& limits) {
+    const bool is_local = std::ranges::all_of(addresses, [](const RankedAddress& one) {
+        return rank_of(one.address) < Rank::everywhere_quic;
+    });
+    return is_local ? limits.dial_local_timeout : limits.dial_total_timeout;
+}
+
+bool leads_to_any(const std::vector<Multiaddr>& own, const Multiaddr& address) {
+    const auto target = address.target();
+    if (!target) return false;
+    return std::ranges::any_of(own, [&](const Multiaddr& one) {
+        const auto socket = one.target();
+        if (!socket || socket->port != target->port) return false;
+        if ((socket->transport == Transport::quic) != (target->transport == Transport::quic))
+            return false;
+        if (socket->host == target->host) return true;
+        return one.is_unspecified() && address.is_loopback() && is_ip6(one) == is_ip6(address);
+    });
+}
+
 bool is_public_ip6(const Multiaddr& address) {
     return is_ip6(address) && kad::scope_of(address) == kad::Scope::everywhere;
 }

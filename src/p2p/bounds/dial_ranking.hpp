@@ -23,6 +23,15 @@ struct RankedAddress {
 [[nodiscard]] std::vector<RankedAddress> rank_addresses(std::vector<Multiaddr> addresses,
                                                         const Limits& limits);
 
+/// How long a dial of all of them may take: Limits::dial_local_timeout where none leads beyond this
+/// machine and private networks, else dial_total_timeout.
+[[nodiscard]] io::Duration dial_limit(const std::vector<RankedAddress>& addresses,
+                                      const Limits& limits);
+
+/// Whether an address leads to a socket of one of `own`, whichever peer is said to be there: the
+/// same host, port and kind; loopback, too, where `own` has 0.0.0.0 or ::. Never over relays.
+[[nodiscard]] bool leads_to_any(const std::vector<Multiaddr>& own, const Multiaddr& address);
+
 /// Whether an address is IPv6 and reaches everywhere.
 [[nodiscard]] bool is_public_ip6(const Multiaddr& address);
 /// Whether it is over UDP and reaches everywhere.

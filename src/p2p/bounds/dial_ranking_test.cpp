@@ -101,5 +101,35 @@ TEST_CASE("a few successes in a hundred are enough, and old ones do not count") 
     CHECK(detector.is_black_hole());
 }
 
+TEST_CASE("a dial to near addresses alone may take less time than one that leads further") {
+    const Limits limits;
+    const std::string near = "/ip4/192.168.1.2/tcp/1";
+    CHECK(dial_limit(rank({near, "/ip6/::1/udp/1/quic-v1"}), limits) == limits.dial_local_timeout);
+    CHECK(dial_limit(rank({near, "/ip4/203.0.113.1/tcp/1"}), limits) == limits.dial_total_timeout);
+    CHECK(dial_limit(rank({"/dns4/example.com/tcp/1"}), limits) == limits.dial_total_timeout);
+}
+
+TEST_CASE("a node knows its own sockets, whoever is said to be there") {
+    const std::vector<Multiaddr> own{parse("/ip4/198.51.100.1/tcp/4001"),
+                                     parse("/ip4/0.0.0.0/udp/4001/quic-v1"),
+                                     parse("/dns4/me.example/tcp/443/tls/ws")};
+    const std::string other = "/p2p/12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA";
+    for (const std::string& text : {"/ip4/198.51.100.1/tcp/4001" + other,
+                                    std::string("/ip4/198.51.100.1/tcp/4001/ws"),
+                                    std::string("/ip4/127.0.0.1/udp/4001/quic-v1"),
+                                    "/dns4/me.example/tcp/443/tls/ws" + other}) {
+        CAPTURE(text);
+        CHECK(leads_to_any(own, parse(text)));
+    }
+    for (const std::string& text : {std::string("/ip4/198.51.100.1/tcp/4002"),
+                                    std::string("/ip4/198.51.100.2/tcp/4001"),
+                                    std::string("/ip4/127.0.0.1/tcp/4001"),
+                                    std::string("/ip6/::1/udp/4001/quic-v1"),
+                                    "/ip4/198.51.100.1/tcp/4001" + other + "/p2p-circuit"}) {
+        CAPTURE(text);
+        CHECK_FALSE(leads_to_any(own, parse(text)));
+    }
+}
+
 }  // namespace
 }  // namespace kwaai::p2p

@@ -87,6 +87,48 @@ TEST_CASE("addresses are kept while their peer is connected, and forgotten a whi
     });
 }
 
+TEST_CASE(
+    "a dial of all addresses of a peer takes so long and no longer, and they are left alone") {
+    Limits limits;
+    limits.dial_total_timeout = 2s;
+    limits.dial_local_timeout = 1s;
+    PublicWorld world(1, limits);
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        Host& host = *at.hosts[0];
+        const PeerId far = make_identity(8);
+        const PeerId near = make_identity(9);
+        for (const int number : {1, 2, 3})
+            host.add_address(far, PublicWorld::nowhere(number));
+        host.add_address(far, address_of("/ip4/192.168.9.8/tcp/1"));
+        host.add_address(near, address_of("/ip4/192.168.9.9/tcp/1"));
+        const std::vector<PeerId> peers{far, near};
+        for (const PeerId& peer : peers) {
+            const io::TimePoint begin = at.clock().now();
+            const auto first = co_await host.open(peer, PublicWorld::kHold);
+            REQUIRE_FALSE(first.has_value());
+            CHECK(at.clock().now() - begin == (peer == far ? io::Duration(2s) : io::Duration(1s)));
+            const auto again = co_await host.open(peer, PublicWorld::kHold);
+            REQUIRE_FALSE(again.has_value());
+            CHECK(again.error().context.contains("backing off"));
+        }
+        CHECK(host.resources().connections() == 0);
+    });
+}
+
+TEST_CASE("the time in which a dial waits for its turn counts") {
+    Limits limits;
+    limits.dials_max = 0;  // nobody's turn comes
+    PublicWorld world(1, limits);
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        const Multiaddr address = PublicWorld::nowhere(1).with_peer(make_identity(9));
+        const io::TimePoint begin = at.clock().now();
+        const auto connected = co_await at.hosts[0]->connect(address);
+        REQUIRE_FALSE(connected.has_value());
+        CHECK(connected.error().code == Errc::limit_exceeded);
+        CHECK(at.clock().now() - begin == Limits().dial_total_timeout);
+    });
+}
+
 TEST_CASE("an address where another peer is found is forgotten, over TCP and QUIC") {
     PublicWorld world(2, Limits());
     world.run([](PublicWorld& at) -> io::Task<void> {
@@ -111,6 +153,29 @@ TEST_CASE("an address where another peer is found is forgotten, over TCP and QUI
             host.add_address(gone, place);
             CHECK(host.known_addresses(gone).size() == 1);
         }
+    });
+}
+
+TEST_CASE("a node dials none of its own sockets, whoever is said to be there") {
+    PublicWorld world(1, Limits());
+    world.run([](PublicWorld& at) -> io::Task<void> {
+        Host& host = *at.hosts[0];
+        const Multiaddr declared = address_of("/ip4/203.0.113.200/tcp/4001");
+        host.set_told_addresses(
+            [declared](std::vector<Multiaddr> /*listening*/) { return std::vector{declared}; });
+        const PeerId other = make_identity(9);
+        const std::vector<Multiaddr> sockets{at.address(0).without_peer(), declared};
+        for (const Multiaddr& own : sockets) {
+            const auto connected = co_await host.connect(own.with_peer(other));
+            REQUIRE_FALSE(connected.has_value());
+            CHECK(connected.error().code == Errc::invalid_argument);
+            host.add_address(other, own);
+        }
+        const io::TimePoint begin = at.clock().now();
+        const auto stream = co_await host.open(other, PublicWorld::kHold);
+        REQUIRE_FALSE(stream.has_value());
+        CHECK(stream.error().code == Errc::unavailable);
+        CHECK(at.clock().now() == begin);
     });
 }
 
