@@ -14,6 +14,8 @@ namespace kwaai::io {
 
 enum class IpFamily : std::uint8_t { any, v4, v6 };
 
+constexpr std::size_t kTextRecordsMax = 64;  // of one name
+
 /// Opens and takes connections. Implementations: TcpNetwork (`tcp.hpp`), and
 /// `testing::SimNetwork`. Confined to the loop's thread; outlives what it made.
 class Network {
@@ -41,6 +43,10 @@ public:
     /// The IP addresses of a name, at most 16. `Errc::not_found` where it has none of that family,
     /// `unavailable` where nobody could be asked.
     virtual Task<Result<std::vector<std::string>>> resolve(std::string name, IpFamily family) = 0;
+
+    /// The TXT records of a name, at most kTextRecordsMax, the strings of each joined (any bytes).
+    /// Errors as resolve().
+    virtual Task<Result<std::vector<std::string>>> resolve_text(std::string name) = 0;
 };
 
 }  // namespace kwaai::io

@@ -1,6 +1,7 @@
 // TCP over the operating system's sockets.
 #pragma once
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -28,7 +29,10 @@ Task<Result<std::unique_ptr<Stream>>> connect_tcp_from(Loop& loop, Address local
 /// The machine's TCP, UDP and resolver. `loop` outlives it.
 class TcpNetwork final : public Network {
 public:
-    explicit TcpNetwork(Loop& loop);
+    /// TXT records are asked of `name_server`, by IP address, where there is one; else of those
+    /// that the system is set up with.
+    explicit TcpNetwork(Loop& loop, std::optional<Address> name_server = std::nullopt);
+    /// Waits for look-ups of TXT records that are under way.
     ~TcpNetwork() override;
 
     Task<Result<std::unique_ptr<Stream>>> connect(Address address) override;
@@ -38,6 +42,8 @@ public:
     /// Cancellation unwinds it at once, although the system's look-up goes on. At most 64 look-ups
     /// are under way, one after the other; `Errc::unavailable` beyond.
     Task<Result<std::vector<std::string>>> resolve(std::string name, IpFamily family) override;
+    /// The same; four are under way beside each other.
+    Task<Result<std::vector<std::string>>> resolve_text(std::string name) override;
 
 private:
     class Resolver;

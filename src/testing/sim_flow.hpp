@@ -54,6 +54,7 @@ struct SimWorld {
     std::map<std::string, HostIndex> indices;
     std::map<std::string, std::unique_ptr<SimNat>> nats;  // by the address outside
     std::map<std::string, std::vector<std::string>> names;
+    std::map<std::string, std::vector<std::string>> texts;  // TXT records by name
     std::map<HostPair, Line> lines;
     std::set<HostPair> cuts;
     std::set<HostIndex> frozen;

@@ -229,4 +229,16 @@ io::Task<Result<std::vector<std::string>>> SimHost::resolve(std::string name, io
     co_return addresses;
 }
 
+io::Task<Result<std::vector<std::string>>> SimHost::resolve_text(std::string name) {
+    const std::string doing = "cannot look up the TXT records of \"" + name + "\"";
+    co_await world_.clock.sleep_for(world_.options.link.latency);
+    if (world_.frozen.contains(index_)) co_return fail(Errc::unavailable, doing + ": no answer");
+    const auto place = world_.texts.find(name);
+    if (place == world_.texts.end() || place->second.empty())
+        co_return fail(Errc::not_found, doing + ": it has none");
+    std::vector<std::string> records = place->second;
+    if (records.size() > io::kTextRecordsMax) records.resize(io::kTextRecordsMax);
+    co_return records;
+}
+
 }  // namespace kwaai::testing

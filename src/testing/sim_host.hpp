@@ -79,6 +79,7 @@ public:
     Result<std::unique_ptr<io::UdpSocket>> open_udp(const io::Address& address) override;
     io::Task<Result<std::vector<std::string>>> resolve(std::string name,
                                                        io::IpFamily family) override;
+    io::Task<Result<std::vector<std::string>>> resolve_text(std::string name) override;
 
     [[nodiscard]] const std::string& ip() const { return ip_; }
 

@@ -76,6 +76,10 @@ void SimNetwork::set_name(const std::string& name, std::vector<std::string> addr
     world_->names[name] = std::move(addresses);
 }
 
+void SimNetwork::set_text(const std::string& name, std::vector<std::string> records) {
+    world_->texts[name] = std::move(records);
+}
+
 void SimNetwork::set_link(const std::string& one, const std::string& other, const SimLink& link) {
     const HostPair pair(world_->index_of(one), world_->index_of(other));
     world_->line(pair).link = link;

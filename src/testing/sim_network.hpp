@@ -65,6 +65,8 @@ public:
 
     /// What `name` resolves to, on all hosts.
     void set_name(const std::string& name, std::vector<std::string> addresses);
+    /// The TXT records of `name`, on all hosts.
+    void set_text(const std::string& name, std::vector<std::string> records);
 
     /// Both directions between two hosts.
     void set_link(const std::string& one, const std::string& other, const SimLink& link);
