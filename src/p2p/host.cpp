@@ -5,6 +5,7 @@
 
 #include "crypto/random.hpp"
 #include "io/timeout.hpp"
+#include "p2p/dnsaddr.hpp"
 #include "p2p/host_state.hpp"
 #include "p2p/protocol/multistream.hpp"
 #include "p2p/protocol/ping.hpp"
@@ -209,6 +210,10 @@ Result<PeerId> check_dialled(const Host::State& state, const Multiaddr& address)
 }  // namespace
 
 io::Task<Result<PeerId>> Host::connect(Multiaddr address) {
+    if (is_dnsaddr(address)) {
+        auto named = co_await state_->connect_by_name(std::move(address));
+        co_return named;
+    }
     KWAAI_CO_TRY(const PeerId peer, check_dialled(*state_, address));
     state_->book.add(peer, address, state_->clock.now());
     const auto connection = co_await state_->connection_to(peer);

@@ -152,7 +152,8 @@ public:
     void close();
 
     /// Remembers where a peer can be dialled (at most Limits::addresses_per_peer), for
-    /// Limits::address_lifetime.
+    /// Limits::address_lifetime; but no /dnsaddr: on the word of peers no name servers are asked
+    /// for TXT records.
     void add_address(const PeerId& peer, const Multiaddr& address);
     /// What add_address() and identify told of a peer, without /p2p.
     [[nodiscard]] std::vector<Multiaddr> known_addresses(const PeerId& peer) const;
@@ -162,6 +163,8 @@ public:
     /// node's own, `unavailable` with every address that was tried and why it failed (or "backing
     /// off for 12 s"), `timed_out`, `malformed` where the other end is another peer or breaks a
     /// protocol.
+    /// What begins with /dnsaddr is looked up, its answers are dialled and remembered; without
+    /// /p2p/ID the peers that it names are tried in turn. `not_found` where it names none.
     io::Task<Result<PeerId>> connect(Multiaddr address);
     /// A new stream that speaks `protocol`, over an open connection or a new one to a known
     /// address. Errors as connect(); `not_found` where no address is known, `unsupported` where the

@@ -125,6 +125,9 @@ struct Host::State {
                                                     std::optional<PeerId> expected,
                                                     bool is_dialler);
 
+    // host_dnsaddr.cpp
+    io::Task<Result<PeerId>> connect_by_name(Multiaddr address);
+
     // host_serve.cpp
     void start_accepting(Listening& listening);
     io::Task<void> accept_connections(std::shared_ptr<io::Listener> listener);

@@ -42,6 +42,8 @@ struct Limits {
     std::chrono::milliseconds dial_relay_after{500};  // where there are direct addresses
     std::size_t black_hole_window = 100;       // dials over public IPv6 that are looked back on
     std::size_t black_hole_successes_min = 5;  // fewer of them: it does not work here
+    std::size_t dnsaddr_levels_max = 4;        // names that lead to names, with the first
+    std::size_t dnsaddr_addresses_max = 32;    // taken from the answers for one /dnsaddr address
     std::size_t addresses_per_peer = 64;
     std::size_t known_peers_max = 4096;
     std::chrono::milliseconds address_lifetime{3600000};  // since somebody told it last

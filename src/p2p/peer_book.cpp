@@ -3,9 +3,12 @@
 #include <algorithm>
 #include <utility>
 
+#include "p2p/dnsaddr.hpp"
+
 namespace kwaai::p2p {
 
 void PeerBook::add(const PeerId& peer, const Multiaddr& address, io::TimePoint now) {
+    if (is_dnsaddr(address)) return;
     std::vector<Entry>& entries = touch(peer).entries;
     std::erase_if(entries, [&](const Entry& entry) { return is_over(peer, entry, now); });
     const io::TimePoint expires = now + limits_.address_lifetime;

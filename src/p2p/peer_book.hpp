@@ -22,7 +22,8 @@ class PeerBook {
 public:
     explicit PeerBook(const Limits& limits) : limits_(limits) {}
 
-    /// `address` with or without /p2p. Not taken while it is known to be another peer's.
+    /// `address` with or without /p2p. Not taken while it is known to be another peer's. One with
+    /// /dnsaddr in front is not kept: it is no place, but a question (dnsaddr.hpp).
     void add(const PeerId& peer, const Multiaddr& address, io::TimePoint now);
 
     struct Candidates {
