@@ -85,9 +85,11 @@ Result<> run_node(const P2pFlags& flags, const P2pDefaults& defaults, node::P2pN
 }  // namespace
 
 void add_p2p_flags(CLI::App& verb, P2pFlags& flags) {
-    verb.add_option("--bootstrap",
-                    flags.bootstrap,
-                    "A node of the network to join: /ip4/ADDRESS/tcp/PORT/p2p/ID. Repeatable")
+    verb.add_option(
+            "--bootstrap",
+            flags.bootstrap,
+            "A node of the network to join: /ip4/ADDRESS/tcp/PORT/p2p/ID, or /dnsaddr/NAME for "
+            "those that a name's TXT records name. Repeatable")
         ->allow_extra_args(false);
     verb.add_option("--listen",
                     flags.listen,

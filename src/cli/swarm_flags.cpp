@@ -11,6 +11,7 @@
 #include "crypto/web_tls_files.hpp"
 #include "engine/engine.hpp"
 #include "node/directories.hpp"
+#include "p2p/dnsaddr.hpp"
 
 namespace kwaai::cli {
 namespace {
@@ -29,7 +30,7 @@ Result<std::vector<p2p::Multiaddr>> parse_nodes(const std::vector<std::string>& 
     for (const std::string& text : texts) {
         auto address = p2p::Multiaddr::parse(text);
         if (!address) return fail(Errc::invalid_argument, flag + " " + address.error().context);
-        if (!address->peer())
+        if (!address->peer() && !p2p::is_dnsaddr(*address))
             return fail(Errc::invalid_argument,
                         flag + " " + printable(text) +
                             ": the address must end with /p2p/ID, the node's identity");
@@ -104,12 +105,17 @@ Result<std::vector<p2p::Multiaddr>> parse_bootstrap(const std::vector<std::strin
 Result<std::vector<p2p::Multiaddr>> parse_relays(const std::vector<std::string>& texts,
                                                  const std::string& flag) {
     KWAAI_TRY(std::vector<p2p::Multiaddr> relays, parse_nodes(texts, flag));
-    for (const p2p::Multiaddr& relay : relays)
+    for (const p2p::Multiaddr& relay : relays) {
+        if (p2p::is_dnsaddr(relay))
+            return fail(Errc::invalid_argument,
+                        flag + " " + relay.to_text() +
+                            ": a relay is given by its address, not by a name's TXT records");
         if (relay.is_relayed())
             return fail(Errc::invalid_argument,
                         flag + " " + relay.to_text() +
                             ": no relay is reached over another one; give what is in front of "
                             "/p2p-circuit");
+    }
     return relays;
 }
 

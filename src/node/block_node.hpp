@@ -23,7 +23,7 @@ struct BlockNodeOptions {
     std::string model_path;
     std::string version;                         // of the program
     std::vector<p2p::Multiaddr> listen;          // at least one; port 0: the system chooses
-    std::vector<p2p::Multiaddr> bootstrap;       // nodes of the network to join, with /p2p
+    std::vector<p2p::Multiaddr> bootstrap;       // nodes to join, with /p2p or /dnsaddr
     std::optional<inference::BlockRange> range;  // empty: all blocks
     std::string prefix;                          // of the blocks' names; empty: the model's name
     hivemind::WireType rows = hivemind::WireType::float32;  // of the answers

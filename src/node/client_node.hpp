@@ -33,7 +33,7 @@ struct ClientNodeOptions {
     std::string version;  // of the program
     std::vector<petals::PeerAddress> peers;
     bool finds_servers = false;             // by the model's name, in the DHT
-    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p or /dnsaddr
     bool finds_neighbours = false;          // those of the local network (mDNS)
     /// Where the nodes that are met are kept for other runs; empty: nowhere.
     std::string network_file;

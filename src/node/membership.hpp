@@ -20,7 +20,7 @@
 namespace kwaai::node {
 
 struct MembershipOptions {
-    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p or /dnsaddr
     bool finds_neighbours = false;          // joins those of the local network (mDNS)
     /// Where what is known of the network is kept, 0600; empty: nowhere.
     std::string file;

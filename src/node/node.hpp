@@ -39,7 +39,7 @@ struct NodeOptions {
     std::optional<ServeBlocks> blocks;
     std::vector<petals::PeerAddress> peers;
     bool finds_servers = false;             // of the model's other blocks, in the DHT
-    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p or /dnsaddr
     bool finds_neighbours = false;          // nodes of it on the local network, by mDNS
     std::string prefix;  // of the names of blocks: those of stock peers, and those served
     hivemind::WireType rows = hivemind::WireType::float32;

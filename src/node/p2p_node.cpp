@@ -11,6 +11,7 @@
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
 #include "node/swarm_names.hpp"
+#include "p2p/dnsaddr.hpp"
 #include "p2p/kad/validator.hpp"
 #include "p2p/nat/address_manager.hpp"
 #include "p2p/nat/autonat.hpp"
@@ -103,7 +104,7 @@ Result<p2p::Multiaddr> parse_listen_address(std::string_view text) {
 Result<p2p::Multiaddr> parse_peer_multiaddr(std::string_view text) {
     auto address = p2p::Multiaddr::parse(text);
     if (!address) return fail(Errc::invalid_argument, address.error().context);
-    if (address->peer()) return address;
+    if (address->peer() || p2p::is_dnsaddr(*address)) return address;
     return fail(Errc::invalid_argument,
                 std::string(text) + ": the address must end with /p2p/ID, the node's identity");
 }

@@ -31,7 +31,7 @@ namespace kwaai::node {
 struct P2pNodeOptions {
     std::string agent = "kwaai";
     std::vector<p2p::Multiaddr> listen;     // port 0: the system chooses; none: it asks only
-    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network to join, with /p2p
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network to join, with /p2p or /dnsaddr
     std::string kad_protocol = p2p::kad::kKadProtocol;
     p2p::Limits limits;
     bool serves_perf = false;
@@ -78,8 +78,9 @@ public:
     /// Dht::bootstrap.
     io::Task<Result<std::size_t>> join();
 
-    /// Makes sure of a connection to `target`: an address with /p2p, or the id of a peer that is
-    /// looked up in the network. Errors of Host::connect, Dht::find_peer; `Errc::invalid_argument`.
+    /// Makes sure of a connection to `target`: an address with /p2p, a /dnsaddr, or the id of a
+    /// peer that is looked up in the network. Errors of Host::connect, Dht::find_peer;
+    /// `Errc::invalid_argument`.
     io::Task<Result<p2p::PeerId>> reach(std::string target);
 
     /// Signs `value` and stores it under a name that all nodes share, for 48 hours; the last writer
