@@ -112,6 +112,20 @@ Result<Records> look_up(Records answer, unsigned response_code = 0) {
     return result;
 }
 
+Task<void> look_up_anything(io::TcpNetwork& network, bool& has_returned) {
+    const auto records = co_await network.resolve_text("_dnsaddr.example");
+    has_returned = true;
+}
+
+Task<void> cancel_when_asked(TaskGroup& group,
+                             NameServer& server,
+                             io::TcpNetwork& network,
+                             bool& has_returned) {
+    group.spawn(look_up_anything, std::ref(network), std::ref(has_returned));
+    co_await receive_query(server);
+    group.cancel();
+}
+
 }  // namespace
 
 TEST_CASE("TXT records are read from an answer, the strings of each joined") {
@@ -172,25 +186,12 @@ TEST_CASE("loopback: a name that does not exist, or has no TXT record, is not fo
 }
 
 TEST_CASE("loopback: a look-up of TXT records that is cancelled ends before the answer") {
-    static constexpr auto look_up_anything = [](io::TcpNetwork& network,
-                                                bool& has_returned) -> Task<void> {
-        const auto records = co_await network.resolve_text("_dnsaddr.example");
-        has_returned = true;
-    };
-    static constexpr auto cancelled = [](TaskGroup& group,
-                                         NameServer& server,
-                                         io::TcpNetwork& network,
-                                         bool& has_returned) -> Task<void> {
-        group.spawn(look_up_anything, std::ref(network), std::ref(has_returned));
-        co_await receive_query(server);
-        group.cancel();
-    };
     Loop loop;
     NameServer server(loop);
     io::TcpNetwork network(loop, server.address);
     bool has_returned = false;
-    loop.run(
-        io::with_group(cancelled, std::ref(server), std::ref(network), std::ref(has_returned)));
+    loop.run(io::with_group(
+        cancel_when_asked, std::ref(server), std::ref(network), std::ref(has_returned)));
     CHECK_FALSE(has_returned);
     // So that the thread, which nothing can interrupt, ends at once.
     send_answer(server, make_answer(server.query, {make_record(kTypeText, counted("late"))}));

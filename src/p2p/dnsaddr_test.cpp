@@ -251,7 +251,7 @@ TEST_CASE("a hash table is joined by a name") {
         kad::DhtOptions serving;
         serving.mode = kad::Mode::server;
         kad::Dht ours(world.host(0), world.clock(), serving);
-        kad::Dht theirs(world.host(1), world.clock(), serving);
+        const kad::Dht theirs(world.host(1), world.clock(), serving);
         const std::vector named{multiaddr("/dnsaddr/swarm.example")};
         const auto joined = co_await ours.bootstrap(named);
         REQUIRE(joined.has_value());
