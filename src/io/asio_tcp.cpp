@@ -50,11 +50,14 @@ public:
     }
 
     Task<Result<std::size_t>> read_some(MutableBytes into) override {
+        // Behind an end Asio would wait for more.
+        if (is_at_end_ && !is_closed_) co_return std::size_t{0};
         error_code error;
         const asio::mutable_buffer buffer(into.data(), into.size());
         auto token = asio::redirect_error(asio::use_awaitable, error);
         const std::size_t count = co_await socket_.async_read_some(buffer, token);
-        if (error == asio::error::eof) co_return std::size_t{0};
+        is_at_end_ = error == asio::error::eof;
+        if (is_at_end_) co_return std::size_t{0};
         if (error) co_return failed(error, "reading from ");
         co_return count;
     }
@@ -95,6 +98,7 @@ private:
 
     tcp::socket socket_;
     std::string peer_;
+    bool is_at_end_ = false;  // the peer will send no more
     bool is_closed_ = false;
 };
 

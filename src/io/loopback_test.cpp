@@ -18,6 +18,7 @@
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
 #include "io/timeout.hpp"
+#include "testing/stream_conformance.hpp"
 
 using namespace kwaai;
 using namespace std::chrono_literals;
@@ -29,64 +30,26 @@ namespace {
 
 const io::Address kLoopback{.host = "127.0.0.1", .port = 0};
 
-// Sends back what comes, until the client ends its side.
-Task<void> echo(io::Listener& listener) {
-    Result<std::unique_ptr<io::Stream>> accepted = co_await listener.accept();
-    if (!accepted) co_return;
-    io::Stream& stream = **accepted;
-    std::vector<std::byte> chunk(1000);
-    for (;;) {
-        const Result<std::size_t> count = co_await stream.read_some(chunk);
-        if (!count || *count == 0) break;
-        const Bytes bytes = Bytes(chunk).first(*count);
-        const std::vector<Bytes> parts = {bytes.first(*count / 2), bytes.subspan(*count / 2)};
-        const Result<> written = co_await stream.write(parts);
-        if (!written) break;
-    }
-    (void)co_await stream.shutdown_write();  // the client may be gone
-}
-
-Task<void> send_all(io::Stream& stream, const std::string& text) {
-    const Result<> written = co_await stream.write(as_bytes(text));
-    CHECK(written.has_value());
-    const Result<> ended = co_await stream.shutdown_write();
-    CHECK(ended.has_value());
-}
-
-Task<void> converse(TaskGroup& group, Loop& loop, io::Listener& listener, std::string& heard) {
-    group.spawn(echo, std::ref(listener));
-    const Result<io::Address> address = io::parse_address(listener.local_address());
+template <bool kIsDialled>
+Task<void> with_tcp_pair(Loop& loop, testing::StreamCaseBody body) {
+    const auto listener = io::listen_tcp(loop, kLoopback);
+    REQUIRE(listener.has_value());
+    const Result<io::Address> address = io::parse_address((*listener)->local_address());
     REQUIRE(address.has_value());
-    Result<std::unique_ptr<io::Stream>> connected = co_await io::connect_tcp(loop, *address);
-    REQUIRE(connected.has_value());
-    io::Stream& stream = **connected;
-    CHECK(stream.peer() == listener.local_address());
-    const std::string said(3'000'000, 'x');  // more than the sockets buffer
-    static constexpr auto both = [](TaskGroup& inner,
-                                    io::Stream& with,
-                                    const std::string& text,
-                                    std::string& answer) -> Task<void> {
-        inner.spawn(send_all, std::ref(with), std::cref(text));
-        std::vector<std::byte> chunk(10'000);
-        for (;;) {
-            const Result<std::size_t> count = co_await with.read_some(chunk);
-            if (!count || *count == 0) break;
-            answer += as_text(Bytes(chunk).first(*count));
-        }
-    };
-    co_await io::with_group(both, std::ref(stream), std::cref(said), std::ref(heard));
-    CHECK(heard == said);
+    const auto dialled = co_await io::connect_tcp(loop, *address);
+    REQUIRE(dialled.has_value());
+    const auto accepted = co_await (*listener)->accept();
+    REQUIRE(accepted.has_value());
+    io::Stream& one = kIsDialled ? **dialled : **accepted;
+    io::Stream& other = kIsDialled ? **accepted : **dialled;
+    co_await body(loop, one, other);
 }
 
 }  // namespace
 
-TEST_CASE("loopback: bytes travel both ways over TCP, with half-close") {
-    Loop loop;
-    const auto listener = io::listen_tcp(loop, kLoopback);
-    REQUIRE(listener.has_value());
-    std::string heard;
-    loop.run(io::with_group(converse, std::ref(loop), std::ref(**listener), std::ref(heard)));
-    CHECK(heard.size() == 3'000'000);
+TEST_CASE("loopback: a TCP connection is a stream at both of its ends") {
+    testing::check_system_stream_conformance(with_tcp_pair<true>);
+    testing::check_system_stream_conformance(with_tcp_pair<false>);
 }
 
 TEST_CASE("loopback: a port in use, a foreign address and a refused connection are named") {
@@ -114,66 +77,21 @@ TEST_CASE("loopback: a port in use, a foreign address and a refused connection a
     CHECK(refused.error().context == "cannot connect to " + address + ": connection refused");
 }
 
-TEST_CASE("loopback: closing ends a waiting accept and a waiting read with `closed`") {
-    static constexpr auto waiting_accept = [](io::Listener& listener, int& ended) -> Task<void> {
+TEST_CASE("loopback: closing ends a waiting accept with `closed`") {
+    static constexpr auto waiting_accept = [](io::Listener& listener) -> Task<void> {
         const auto accepted = co_await listener.accept();
         REQUIRE(!accepted.has_value());
         CHECK(accepted.error().code == Errc::closed);
-        ++ended;
     };
-    static constexpr auto waiting_read = [](io::Stream& stream, int& ended) -> Task<void> {
-        std::byte byte{};
-        const MutableBytes into(&byte, 1);
-        const Result<std::size_t> count = co_await stream.read_some(into);
-        REQUIRE(!count.has_value());
-        CHECK(count.error().code == Errc::closed);
-        ++ended;
-    };
-    static constexpr auto body =
-        [](TaskGroup& group, Loop& loop, io::Listener& listener, int& ended) -> Task<void> {
-        const Result<io::Address> address = io::parse_address(listener.local_address());
-        const auto stream = co_await io::connect_tcp(loop, *address);
-        REQUIRE(stream.has_value());
-        const auto accepted = co_await listener.accept();
-        REQUIRE(accepted.has_value());
-        group.spawn(waiting_accept, std::ref(listener), std::ref(ended));
-        group.spawn(waiting_read, std::ref(**stream), std::ref(ended));
+    static constexpr auto body = [](TaskGroup& group, io::Listener& listener) -> Task<void> {
+        group.spawn(waiting_accept, std::ref(listener));
         listener.close();
-        (*stream)->close();
-        while (ended < 2)
-            co_await loop.clock().sleep_for(1ms);
+        co_return;
     };
     Loop loop;
     const auto listener = io::listen_tcp(loop, kLoopback);
     REQUIRE(listener.has_value());
-    int ended = 0;
-    loop.run(io::with_group(body, std::ref(loop), std::ref(**listener), std::ref(ended)));
-    CHECK(ended == 2);
-}
-
-TEST_CASE("loopback: a read that is cancelled for lack of time loses no byte") {
-    static constexpr auto body = [](TaskGroup&, Loop& loop, io::Listener& listener) -> Task<void> {
-        const Result<io::Address> address = io::parse_address(listener.local_address());
-        const auto client = co_await io::connect_tcp(loop, *address);
-        REQUIRE(client.has_value());
-        const auto server = co_await listener.accept();
-        REQUIRE(server.has_value());
-        std::vector<std::byte> chunk(10);
-        const Result<std::size_t> late =
-            co_await io::with_timeout(loop.clock(), 1ms, (*server)->read_some(chunk));
-        REQUIRE(!late.has_value());
-        CHECK(late.error().code == Errc::timed_out);
-        const Bytes text = as_bytes("later");
-        const Result<> written = co_await (*client)->write(text);
-        CHECK(written.has_value());
-        const Result<std::size_t> count = co_await (*server)->read_some(chunk);
-        REQUIRE(count.has_value());
-        CHECK(as_text(Bytes(chunk).first(*count)) == "later");
-    };
-    Loop loop;
-    const auto listener = io::listen_tcp(loop, kLoopback);
-    REQUIRE(listener.has_value());
-    loop.run(io::with_group(body, std::ref(loop), std::ref(**listener)));
+    loop.run(io::with_group(body, std::ref(**listener)));
 }
 
 // Two members on this machine's first interface that takes multicast.

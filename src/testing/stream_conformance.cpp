@@ -92,7 +92,7 @@ Task<void> transfer(Stream& from, Stream& to, std::size_t size, std::size_t piec
     co_await io::with_group(spawn_transfer, std::ref(from), std::ref(to), size, piece);
 }
 
-Task<void> sizes(Simulation&, Stream& a, Stream& b) {
+Task<void> sizes(io::Clock&, Stream& a, Stream& b) {
     for (const std::size_t size : {1, 2, 11, 12, 13, 1000, 16384, 65519, 65536, 300000}) {
         co_await transfer(a, b, size, 1 << 20);
         co_await transfer(b, a, size, 1 << 20);
@@ -104,16 +104,16 @@ Task<void> spawn_both_ways(TaskGroup& group, Stream& a, Stream& b) {
     co_await spawn_transfer(group, b, a, 2'500'003, 1 << 20);
 }
 
-Task<void> both_ways(Simulation&, Stream& a, Stream& b) {
+Task<void> both_ways(io::Clock&, Stream& a, Stream& b) {
     co_await io::with_group(spawn_both_ways, std::ref(a), std::ref(b));
 }
 
-Task<void> short_reads(Simulation&, Stream& a, Stream& b) {
+Task<void> short_reads(io::Clock&, Stream& a, Stream& b) {
     co_await transfer(a, b, 5000, 1);
     co_await transfer(a, b, 50000, 7);
 }
 
-Task<void> many_small_writes(Simulation&, Stream& a, Stream& b) {
+Task<void> many_small_writes(io::Clock&, Stream& a, Stream& b) {
     const std::vector<std::byte> all = pattern(3000, 5);
     for (std::size_t i = 0; i < all.size(); ++i) {
         const Bytes part = Bytes(all).subspan(i, 1);
@@ -123,7 +123,7 @@ Task<void> many_small_writes(Simulation&, Stream& a, Stream& b) {
     co_await expect(b, all, 4096);
 }
 
-Task<void> parts(Simulation&, Stream& a, Stream& b) {
+Task<void> parts(io::Clock&, Stream& a, Stream& b) {
     const std::vector<std::byte> all = pattern(9000, 6);
     const Bytes bytes(all);
     const std::array<Bytes, 6> some = {
@@ -134,7 +134,7 @@ Task<void> parts(Simulation&, Stream& a, Stream& b) {
     co_await expect(b, all, 4096);
 }
 
-Task<void> empty_writes(Simulation&, Stream& a, Stream& b) {
+Task<void> empty_writes(io::Clock&, Stream& a, Stream& b) {
     const std::array<Bytes, 2> nothing{};
     const std::span<const Bytes> list(nothing);
     const Result<> empty_parts = co_await a.write(list);
@@ -145,7 +145,7 @@ Task<void> empty_writes(Simulation&, Stream& a, Stream& b) {
     co_await transfer(a, b, 100, 100);
 }
 
-Task<void> half_close(Simulation&, Stream& a, Stream& b) {
+Task<void> half_close(io::Clock&, Stream& a, Stream& b) {
     co_await write_all(a, pattern(1000, 7));
     const Result<> shut = co_await a.shutdown_write();
     REQUIRE(shut);
@@ -166,7 +166,7 @@ Task<void> shut_while_reading(TaskGroup& group, Stream& writer, Stream& reader) 
     CHECK(shut);
 }
 
-Task<void> end_wakes_read(Simulation&, Stream& a, Stream& b) {
+Task<void> end_wakes_read(io::Clock&, Stream& a, Stream& b) {
     co_await io::with_group(shut_while_reading, std::ref(a), std::ref(b));
 }
 
@@ -177,7 +177,7 @@ Task<void> close_while_reading(TaskGroup& group, Stream& stream, bool& is_done) 
     stream.close();
 }
 
-Task<void> close_wakes_read(Simulation&, Stream& a, Stream&) {
+Task<void> close_wakes_read(io::Clock&, Stream& a, Stream&) {
     bool is_done = false;
     co_await io::with_group(close_while_reading, std::ref(a), std::ref(is_done));
     CHECK(is_done);
@@ -190,13 +190,13 @@ Task<void> close_while_writing(TaskGroup& group, Stream& stream, bool& is_done) 
     stream.close();
 }
 
-Task<void> close_wakes_write(Simulation&, Stream& a, Stream&) {
+Task<void> close_wakes_write(io::Clock&, Stream& a, Stream&) {
     bool is_done = false;
     co_await io::with_group(close_while_writing, std::ref(a), std::ref(is_done));
     CHECK(is_done);
 }
 
-Task<void> nothing_after_close(Simulation&, Stream& a, Stream&) {
+Task<void> nothing_after_close(io::Clock&, Stream& a, Stream&) {
     a.close();
     a.close();
     bool is_read = false;
@@ -207,14 +207,14 @@ Task<void> nothing_after_close(Simulation&, Stream& a, Stream&) {
     CHECK(!shut);
 }
 
-Task<void> written_before_close(Simulation&, Stream& a, Stream& b) {
+Task<void> written_before_close(io::Clock&, Stream& a, Stream& b) {
     co_await write_all(a, pattern(30'000, 8));
     co_await let_others_run();
     a.close();
     co_await expect(b, pattern(30'000, 8), 777);
 }
 
-Task<void> write_to_closed(Simulation&, Stream& a, Stream& b) {
+Task<void> write_to_closed(io::Clock&, Stream& a, Stream& b) {
     b.close();
     co_await let_others_run();
     const std::vector<std::byte> bytes(100'000);
@@ -268,14 +268,13 @@ Task<void> spawn_interrupted(TaskGroup& group, io::Clock& clock, Stream& a, Stre
     co_return;
 }
 
-Task<void> cancelled_reads(Simulation& simulation, Stream& a, Stream& b) {
-    io::Clock& clock = simulation.clock();
+Task<void> cancelled_reads(io::Clock& clock, Stream& a, Stream& b) {
     co_await io::with_group(spawn_interrupted, std::ref(clock), std::ref(a), std::ref(b));
 }
 
 struct StreamCase {
     const char* name;
-    StreamCaseBody body;
+    StreamCaseBody::Run body;
 };
 
 constexpr std::array kCases = {
@@ -295,19 +294,31 @@ constexpr std::array kCases = {
     StreamCase{"a cancelled read loses no byte", cancelled_reads},
 };
 
-Task<void> run_case(Simulation& simulation, const WithStreams& with_streams, StreamCaseBody body) {
-    Task<void> task = with_streams(simulation, body);
+// The world is a Simulation, or a Loop.
+template <class World, class WithThem>
+Task<void> run_case(World& world, const WithThem& with_streams, StreamCaseBody body) {
+    Task<void> task = with_streams(world, body);
     co_await std::move(task);
+}
+
+template <class World, class WithThem>
+void check_all(const WithThem& with_streams) {
+    for (const StreamCase& stream_case : kCases) {
+        INFO(stream_case.name);
+        World world;
+        const StreamCaseBody body(stream_case.body);
+        world.run(run_case(world, with_streams, body));
+    }
 }
 
 }  // namespace
 
 void check_stream_conformance(const WithStreams& with_streams) {
-    for (const StreamCase& stream_case : kCases) {
-        INFO(stream_case.name);
-        Simulation simulation;
-        simulation.run(run_case(simulation, with_streams, stream_case.body));
-    }
+    check_all<Simulation>(with_streams);
+}
+
+void check_system_stream_conformance(const WithSystemStreams& with_streams) {
+    check_all<io::Loop>(with_streams);
 }
 
 }  // namespace kwaai::testing
