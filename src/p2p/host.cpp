@@ -25,6 +25,7 @@ Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions
       id(PeerId::of(options.identity.public_key())),
       secure(options.identity, options.securities, options.random),
       book(options.limits),
+      windows(options.limits),
       resources(options.limits),
       manager(std::make_shared<ConnectionManager>(options.limits)),
       sources(options.limits, options.trusted_networks),

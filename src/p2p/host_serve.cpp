@@ -30,6 +30,7 @@ public:
                 state_.book.disconnected(connection_->remote, state_.clock.now());
             }
         }
+        state_.windows.learn(connection_->remote, connection_->session->window_learned());
         connection_->place.scope->end();
         connection_->place.source.reset();
         state_.manager->closed(connection_.get());
@@ -104,6 +105,15 @@ bool Host::State::may_keep(const PeerId& peer,
     return options.gater == nullptr || options.gater->may_keep(peer, direction, address);
 }
 
+// Those that are open have learned something, too.
+std::uint32_t Host::State::window_for(const PeerId& peer) {
+    const auto open = connections.find(peer);
+    if (open != connections.end())
+        for (const auto& connection : open->second)
+            windows.learn(peer, connection->session->window_learned());
+    return windows.recall(peer);
+}
+
 Result<std::shared_ptr<Connection>> Host::State::start_connection(
     SecureChannel channel,
     Multiaddr address,
@@ -115,7 +125,8 @@ Result<std::shared_ptr<Connection>> Host::State::start_connection(
                                        is_outbound ? YamuxRole::dialer : YamuxRole::listener,
                                        options.limits,
                                        clock,
-                                       place.scope.get());
+                                       place.scope.get(),
+                                       window_for(channel.remote));
     return start_session(std::move(channel.remote),
                          std::move(session),
                          std::move(address),

@@ -16,6 +16,7 @@
 #include "p2p/bounds/source_limiter.hpp"
 #include "p2p/connection.hpp"
 #include "p2p/host.hpp"
+#include "p2p/muxer/window_memory.hpp"
 #include "p2p/peer_book.hpp"
 #include "p2p/protocol_stream.hpp"
 #include "p2p/security/secure_channel.hpp"
@@ -154,6 +155,8 @@ struct Host::State {
         bool is_outbound,
         ConnectionPlace place,
         std::optional<CircuitLimit> limit = {});
+    /// What streams of a new connection to this peer begin with, as YamuxState's window_learned.
+    [[nodiscard]] std::uint32_t window_for(const PeerId& peer);
     void close_surplus();
     io::Task<void> keep_trimmed();
     io::Task<void> run_connection(std::shared_ptr<Connection> connection);
@@ -222,6 +225,7 @@ struct Host::State {
     PeerId id;
     SecureIdentity secure;
     PeerBook book;
+    WindowMemory windows;
     std::map<std::string, StreamHandler, std::less<>> handlers;
     std::vector<Listening> listening;
     std::vector<QuicPort> quic_ports;

@@ -73,6 +73,7 @@ struct Limits {
     std::uint32_t window_initial = 256 << 10;     // given by the protocol
     std::uint32_t window_max = 16 << 20;          // of one stream
     std::uint64_t window_total_max = 32 << 20;    // of all streams of a connection
+    std::size_t windows_remembered_max = 1024;    // peers whose windows grew, between connections
     std::size_t frame_bytes_max = 64 << 10;       // payload of a frame that we send
     std::size_t control_frames_max = 1024;        // waiting to be sent
     std::chrono::milliseconds keep_alive{30000};  // a yamux ping when nothing else happened

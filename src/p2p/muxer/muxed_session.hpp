@@ -44,6 +44,11 @@ public:
     virtual void close() = 0;
     [[nodiscard]] virtual bool is_closed() const = 0;
     [[nodiscard]] virtual std::size_t stream_count() const = 0;
+
+    /// The receive window that streams of this session grew to, for later ones with the same peer
+    /// (WindowMemory); 0 where the protocol finds it by other means.
+    [[nodiscard]] virtual std::uint32_t window_learned() const { return 0; }
+
     /// Smoothed; nothing before the first measurement.
     [[nodiscard]] virtual std::optional<std::chrono::nanoseconds> round_trip_time() const = 0;
 };

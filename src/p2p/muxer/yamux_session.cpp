@@ -25,8 +25,11 @@ struct Driver {
            YamuxRole role,
            const Limits& limits,
            io::Clock& time,
-           MemoryAccount* account)
-        : transport(std::move(connection)), clock(time), core(role, limits, time.now(), account) {}
+           MemoryAccount* account,
+           std::uint32_t window_learned)
+        : transport(std::move(connection)),
+          clock(time),
+          core(role, limits, time.now(), account, window_learned) {}
 
     std::unique_ptr<io::Stream> transport;
     io::Clock& clock;
@@ -202,8 +205,10 @@ YamuxSession::YamuxSession(std::unique_ptr<io::Stream> transport,
                            YamuxRole role,
                            const Limits& limits,
                            io::Clock& clock,
-                           MemoryAccount* account)
-    : state_(std::make_unique<State>(std::move(transport), role, limits, clock, account)) {}
+                           MemoryAccount* account,
+                           std::uint32_t window_learned)
+    : state_(std::make_unique<State>(
+          std::move(transport), role, limits, clock, account, window_learned)) {}
 
 YamuxSession::~YamuxSession() {
     KWAAI_CHECK(state_->handles.count == 0, "a yamux session is destroyed before its streams");
@@ -249,6 +254,10 @@ bool YamuxSession::is_closed() const {
 
 std::size_t YamuxSession::stream_count() const {
     return state_->core.stream_count();
+}
+
+std::uint32_t YamuxSession::window_learned() const {
+    return state_->core.window_learned();
 }
 
 std::optional<std::chrono::nanoseconds> YamuxSession::round_trip_time() const {

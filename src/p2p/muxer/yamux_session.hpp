@@ -21,12 +21,13 @@ namespace kwaai::p2p {
 class YamuxSession final : public MuxedSession {
 public:
     /// @param transport the secured connection; the session owns it
-    /// @param account as YamuxState's
+    /// @param account, window_learned as YamuxState's
     YamuxSession(std::unique_ptr<io::Stream> transport,
                  YamuxRole role,
                  const Limits& limits,
                  io::Clock& clock,
-                 MemoryAccount* account = nullptr);
+                 MemoryAccount* account = nullptr,
+                 std::uint32_t window_learned = 0);
     YamuxSession(const YamuxSession&) = delete;
     YamuxSession& operator=(const YamuxSession&) = delete;
     /// run() has ended and no stream is left.
@@ -40,6 +41,7 @@ public:
     void close() override;
     [[nodiscard]] bool is_closed() const override;
     [[nodiscard]] std::size_t stream_count() const override;
+    [[nodiscard]] std::uint32_t window_learned() const override;
     /// From keep-alive pings.
     [[nodiscard]] std::optional<std::chrono::nanoseconds> round_trip_time() const override;
 

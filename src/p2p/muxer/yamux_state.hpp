@@ -33,10 +33,13 @@ class YamuxState {
 public:
     /// @param account of what arrives, where it is bounded together with others'; outlives this. A
     /// stream for whose bytes it has no room is reset (`resource_limit`).
+    /// @param window_learned what streams of an earlier session with this peer grew to: those of
+    /// this one begin there, within the same bounds; 0 where there was none
     YamuxState(YamuxRole role,
                const Limits& limits,
                io::TimePoint now,
-               MemoryAccount* account = nullptr);
+               MemoryAccount* account = nullptr,
+               std::uint32_t window_learned = 0);
     YamuxState(const YamuxState&) = delete;
     YamuxState& operator=(const YamuxState&) = delete;
     ~YamuxState();
@@ -116,6 +119,9 @@ public:
     [[nodiscard]] std::size_t stream_count() const { return streams_.size(); }
 
     [[nodiscard]] std::optional<io::Duration> round_trip_time() const { return round_trip_; }
+
+    /// What a stream begins with, where there is room: the largest window that one grew to.
+    [[nodiscard]] std::uint32_t window_learned() const { return window_hint_; }
 
     /// Held for what has arrived.
     [[nodiscard]] std::size_t received_bytes_held() const { return pool_.bytes_in_use(); }
