@@ -19,6 +19,7 @@ using detail::in;
 using SslOwner = std::unique_ptr<SSL, detail::Freer<SSL_free>>;
 
 constexpr std::size_t kBusyBytes = kTlsPlainBytesMax / 2;  // at once: more are likely to follow
+constexpr int kQuietUses = 8;  // in a row with less: nobody is busy any more
 constexpr long kChainBytesMax = 2 * static_cast<long>(kCertificateBytesMax);
 // AES-128 first: fewer rounds than AES-256, and as hard to break in practice.
 constexpr const char* kCiphers =
@@ -96,6 +97,7 @@ struct TlsEngine::State {
     BIO* input = nullptr;  // of ssl
     std::vector<std::byte> output;
     bool keeps_buffers = false;
+    int quiet_uses = 0;  // in a row
     TlsOptions options;
     std::optional<Error> refusal;  // of options.verify
 
@@ -145,8 +147,10 @@ struct TlsEngine::State {
     }
 
     // OpenSSL's buffers for a record each way: many large records use them again and again, a
-    // connection that says little does without.
-    void keep_buffers(bool is_busy) {
+    // connection that says little does without. The last record of a large message may be small.
+    void keep_buffers(bool is_large) {
+        quiet_uses = is_large ? 0 : std::min(quiet_uses + 1, kQuietUses);
+        const bool is_busy = quiet_uses < (keeps_buffers ? kQuietUses : 1);
         if (is_busy == std::exchange(keeps_buffers, is_busy)) return;
         if (is_busy)
             SSL_clear_mode(ssl.get(), SSL_MODE_RELEASE_BUFFERS);

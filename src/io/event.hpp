@@ -1,7 +1,5 @@
 // How one coroutine tells others that something has changed.
 #pragma once
-#include <list>
-
 #include "io/task.hpp"
 
 namespace kwaai::io {
@@ -24,11 +22,14 @@ public:
     /// Wakes all who wait now; they run after the caller has suspended, in the order of their wait.
     void notify_all();
 
-    [[nodiscard]] bool has_waiters() const { return !waiters_.empty(); }
+    [[nodiscard]] bool has_waiters() const { return first_ != nullptr; }
 
 private:
     struct Waiter;
-    std::list<Waiter*> waiters_;
+    void remove(Waiter& waiter);
+
+    Waiter* first_ = nullptr;  // has waited for longest
+    Waiter* last_ = nullptr;
 };
 
 }  // namespace kwaai::io

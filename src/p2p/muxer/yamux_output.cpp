@@ -52,9 +52,7 @@ void YamuxState::want_control(YamuxStream& stream) {
 }
 
 void YamuxState::want_turn(YamuxStream& stream) {
-    if (stream.in_ready || !is_ready(stream)) return;
-    stream.in_ready = true;
-    ready_.push_back(&stream);
+    if (is_ready(stream)) ready_.join(stream);
 }
 
 void YamuxState::produce(std::vector<std::byte>& out, io::TimePoint now) {
@@ -63,9 +61,7 @@ void YamuxState::produce(std::vector<std::byte>& out, io::TimePoint now) {
     const std::size_t begin = out.size();
     produce_control(out);
     while (!ready_.empty() && out.size() - begin < batch_bytes_) {
-        YamuxStream& stream = *ready_.front();
-        ready_.pop_front();
-        stream.in_ready = false;
+        YamuxStream& stream = ready_.next();
         const std::size_t turn = ready_.empty() ? limits_.frame_bytes_max : kTurnBytes;
         produce_turn(out, stream, std::min({turn, limits_.frame_bytes_max, batch_bytes_}));
     }

@@ -153,7 +153,7 @@ void YamuxState::fail_streams() {
     while (!lingering_.empty())
         erase(*lingering_.front());
     for (const auto& [key, stream] : streams_) {
-        stream->in_control = stream->in_ready = false;
+        stream->in_control = false;
         if (stream->end != YamuxStream::End::none) continue;
         stream->end = YamuxStream::End::session_ended;
         abort_write(*stream);
@@ -231,7 +231,7 @@ void YamuxState::acknowledge(YamuxStream& stream) {
 void YamuxState::leave_wire(YamuxStream& stream) {
     acknowledge(stream);
     if (std::exchange(stream.in_control, false)) std::erase(control_, &stream);
-    if (std::exchange(stream.in_ready, false)) std::erase(ready_, &stream);
+    ready_.leave(stream);
     if (is_on_wire(stream)) by_id_.erase(stream.id);
 }
 
@@ -322,7 +322,7 @@ void YamuxState::abort_write(YamuxStream& stream) {
     stream.is_cut = true;
     stream.parts = {};
     stream.unsent = 0;
-    if (std::exchange(stream.in_ready, false)) std::erase(ready_, &stream);
+    ready_.leave(stream);
 }
 
 Result<> YamuxState::shutdown_write(YamuxStream& stream) {

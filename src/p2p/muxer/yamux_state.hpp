@@ -5,7 +5,6 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
 #include <optional>
@@ -208,10 +207,10 @@ private:
     std::uint32_t window_hint_;    // what a stream grew to: others begin there
     bool is_peer_going_away_ = false;
 
-    // To be sent; an empty deque has half a kilobyte, the others nothing
+    // To be sent
     std::vector<Reset> resets_;
     std::vector<YamuxStream*> control_;  // a window update, SYN or ACK is wanted
-    std::deque<YamuxStream*> ready_;     // data within the window, or FIN: round robin
+    YamuxTurns ready_;                   // data within the window, or FIN: round robin
     std::optional<YamuxGoAway> go_away_;
     std::optional<std::uint32_t> pong_;
     std::size_t batch_bytes_;

@@ -47,8 +47,53 @@ struct YamuxStream {
 
     // In which lists of the state it is
     bool in_control = false;
-    bool in_ready = false;
     bool in_changed = false;
+    bool in_turns = false;
+    YamuxStream* turn_before = nullptr;
+    YamuxStream* turn_behind = nullptr;
+};
+
+/// Streams that take turns, first come first served. Their own fields are all that it needs: a turn
+/// allocates nothing.
+class YamuxTurns {
+public:
+    [[nodiscard]] bool empty() const { return first_ == nullptr; }
+
+    /// To the end, where it is not there already.
+    void join(YamuxStream& stream) {
+        if (stream.in_turns) return;
+        stream.in_turns = true;
+        stream.turn_before = last_;
+        stream.turn_behind = nullptr;
+        (last_ != nullptr ? last_->turn_behind : first_) = &stream;
+        last_ = &stream;
+    }
+
+    /// Where it is there.
+    void leave(YamuxStream& stream) {
+        if (!stream.in_turns) return;
+        stream.in_turns = false;
+        (stream.turn_before != nullptr ? stream.turn_before->turn_behind : first_) =
+            stream.turn_behind;
+        (stream.turn_behind != nullptr ? stream.turn_behind->turn_before : last_) =
+            stream.turn_before;
+    }
+
+    /// The first, which leaves. Not empty.
+    [[nodiscard]] YamuxStream& next() {
+        YamuxStream& stream = *first_;
+        leave(stream);
+        return stream;
+    }
+
+    void clear() {
+        while (first_ != nullptr)
+            leave(*first_);
+    }
+
+private:
+    YamuxStream* first_ = nullptr;
+    YamuxStream* last_ = nullptr;
 };
 
 }  // namespace kwaai::p2p
