@@ -19,7 +19,7 @@ import tempfile
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT / "tests/interop"))
-from delay import DelayedPort  # noqa: E402
+from delay import DelayedPort, DelayedUdpPort  # noqa: E402
 from peers import Go, Js, Kwaai, Rust, Unavailable  # noqa: E402
 from processes import Failed, Process  # noqa: E402
 
@@ -87,6 +87,7 @@ ROWS = {
         Row("handshakes one after the other, quic", "1/s", True),
         Row("dial to first byte, noise", "round trips", aim="3"),
         Row("dial to first byte, tls", "round trips"),
+        Row("dial to first byte, quic", "round trips", aim="2"),
         Row("idle connection, noise", "KiB", aim="40"),
     )
 }
@@ -104,12 +105,17 @@ def children_used_s():
     return usage.ru_utime + usage.ru_stime
 
 
-def dial(library, security, folder, *flags):
+def listen(library, security, folder):
     """`security` is noise or tls over TCP, or quic, which has its own."""
     transport, security = ("quic", "tls") if security == "quic" else ("tcp", security)
     if transport not in library.transports:
         raise Failed(f"{library.name} has no {transport} here")
-    process, address = library.listen(folder, "ed25519", transport, security)
+    return library.listen(folder, "ed25519", transport, security)
+
+
+def dial(library, security, folder, *flags):
+    process, address = listen(library, security, folder)
+    transport, security = ("quic", "tls") if security == "quic" else ("tcp", security)
     with process:
         before = used_s(process.process.pid) + children_used_s()
         report = json.loads(library.dial(folder, address, *library.security_flags(security), *flags))
@@ -138,16 +144,18 @@ def measure_small(library, security, folder):
 
 
 def measure_round_trips(library, security, folder):
-    """The delay begins behind TCP's own handshake, which is one more."""
-    process, address = library.listen(folder, "ed25519", "tcp", security)
+    """Over TCP the delay begins behind its own handshake, which is one more; over QUIC with the first packet."""
+    is_quic = security == "quic"
+    process, address = listen(library, security, folder)
     with process:
-        port = address.split("/tcp/")[1].split("/")[0]
-        with DelayedPort(int(port), DELAY_S) as late:
-            through = address.replace(f"/tcp/{port}", f"/tcp/{late}")
-            flags = [*library.security_flags(security), "--first-bytes", "1"]
+        kind, late_port = ("udp", DelayedUdpPort) if is_quic else ("tcp", DelayedPort)
+        port = address.split(f"/{kind}/")[1].split("/")[0]
+        with late_port(int(port), DELAY_S) as late:
+            through = address.replace(f"/{kind}/{port}", f"/{kind}/{late}")
+            flags = [*library.security_flags("tls" if is_quic else security), "--first-bytes", "1"]
             report = json.loads(library.dial(folder, through, *flags))
     if report.get("first_byte_ms_min"):
-        trips = 1 + report["first_byte_ms_min"] / (2000 * DELAY_S)
+        trips = (0 if is_quic else 1) + report["first_byte_ms_min"] / (2000 * DELAY_S)
         ROWS[f"dial to first byte, {security}"].add(library.name, trips)
 
 
@@ -190,7 +198,7 @@ def run_round(libraries, mib, load, folder):
             lambda library, s=security: measure_streams(library, s, 10, mib, folder),
             lambda library, s=security: measure_small(library, s, folder),
         ]
-    for security in ("noise", "tls"):  # what delays knows TCP alone
+    for security in ("noise", "tls", "quic"):
         works.append(lambda library, s=security: measure_round_trips(library, s, folder))
     works.append(lambda library: measure_memory(library, load, folder))
     for work in works:
