@@ -1,6 +1,6 @@
 # The front door. Each goal calls a script or CMake; what they do is in tools/ and CMakePresets.json.
 .DEFAULT_GOAL := help
-.PHONY: help run model test lint bench interop ci install clean
+.PHONY: help run model test lint bench load interop ci install clean
 
 # The scripts end with 130 after Ctrl-C; that is no error to report.
 quietly = @trap : INT; $(1) || { status=$$?; [ $$status -eq 130 ] || exit $$status; }
@@ -23,6 +23,9 @@ lint: ## check layers, format, sizes, calls, words and coroutine operands
 
 bench: ## measure what a hop costs, and compare speed with go- and rust-libp2p and llama.cpp (builds them the first time: about half an hour)
 	$(call quietly,tools/bench.sh)
+
+load: ## hold ten thousand connections, then attack a listener that must serve others meanwhile
+	$(call quietly,tools/load.sh)
 
 interop: ## run the tests against other programs and libraries
 	$(call quietly,tools/interop.sh)
