@@ -7,38 +7,16 @@
 #include <optional>
 
 #include "petals/server_world_test.hpp"
+#include "testing/script.hpp"
 
 using namespace kwaai;
 using namespace kwaai::petals;
 using io::Task;
+using testing::Script;
 
 namespace {
 
 constexpr std::size_t kCallers = 3;
-
-// The input as a list of deeds.
-class Script {
-public:
-    explicit Script(Bytes bytes) : bytes_(bytes) {}
-
-    [[nodiscard]] bool is_empty() const { return bytes_.empty(); }
-
-    std::uint8_t next() {
-        if (bytes_.empty()) return 0;
-        const auto value = std::to_integer<std::uint8_t>(bytes_.front());
-        bytes_ = bytes_.subspan(1);
-        return value;
-    }
-
-    Bytes take(std::size_t count) {
-        const Bytes taken = bytes_.first(std::min(count, bytes_.size()));
-        bytes_ = bytes_.subspan(taken.size());
-        return taken;
-    }
-
-private:
-    Bytes bytes_;
-};
 
 codec::Buffer make_step(Script& script) {
     const std::uint8_t shape = script.next();

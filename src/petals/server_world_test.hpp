@@ -11,6 +11,7 @@
 #include "hivemind/rpc_client.hpp"
 #include "hivemind/rpc_dispatch.hpp"
 #include "io/task_group.hpp"
+#include "p2p/fake_stream_test.hpp"
 #include "petals/block_service.hpp"
 #include "petals/fake_backend_test.hpp"
 #include "petals/metadata.hpp"
@@ -32,41 +33,6 @@ inline p2p::PeerId make_peer(unsigned char number) {
     }
     return found->second;
 }
-
-/// One end of a stream pair that pretends to have come from a host.
-class FakeStream final : public p2p::Stream {
-public:
-    FakeStream(std::unique_ptr<io::Stream> stream, p2p::PeerId peer, std::string protocol)
-        : stream_(std::move(stream)), peer_(std::move(peer)), protocol_(std::move(protocol)) {}
-
-    io::Task<Result<std::size_t>> read_some(MutableBytes into) override {
-        return stream_->read_some(into);
-    }
-
-    io::Task<Result<>> write(std::span<const Bytes> parts) override {
-        return stream_->write(parts);
-    }
-
-    io::Task<Result<>> shutdown_write() override { return stream_->shutdown_write(); }
-
-    void close() override { stream_->close(); }
-
-    void reset(p2p::ResetCode) override { stream_->close(); }
-
-    [[nodiscard]] std::string peer() const override { return "memory"; }
-
-    [[nodiscard]] const p2p::PeerId& remote_peer() const override { return peer_; }
-
-    [[nodiscard]] const p2p::Multiaddr& remote_address() const override { return address_; }
-
-    [[nodiscard]] const std::string& protocol() const override { return protocol_; }
-
-private:
-    std::unique_ptr<io::Stream> stream_;
-    p2p::PeerId peer_;
-    std::string protocol_;
-    p2p::Multiaddr address_ = p2p::Multiaddr::parse("/memory/1").value();
-};
 
 /// Serves the blocks of a backend as "m.0", "m.1", ... The backend lives in the loop's life.
 template <class Backend>
@@ -97,13 +63,13 @@ public:
     std::unique_ptr<p2p::Stream> connect(const char* method, unsigned char peer = 1) {
         testing::StreamPair pair = testing::make_stream_pair({.seed = 0, .capacity = 1 << 20});
         const p2p::PeerId caller = make_peer(peer);
-        auto served = std::make_unique<FakeStream>(std::move(pair.server), caller, method);
+        auto served = std::make_unique<p2p::FakeStream>(std::move(pair.server), caller, method);
         if (std::string_view(method) == kInferenceMethod) {
             group_->spawn(serve_streaming, std::ref(*this), std::move(served));
         } else {
             group_->spawn(serve_unary, std::ref(*this), std::move(served));
         }
-        return std::make_unique<FakeStream>(std::move(pair.client), make_peer(0), method);
+        return std::make_unique<p2p::FakeStream>(std::move(pair.client), make_peer(0), method);
     }
 
     hivemind::CallStream call(unsigned char peer = 1) {
