@@ -13,9 +13,12 @@ namespace {
 using namespace std::chrono_literals;
 
 /// Sends a message as it is and reads one; nothing where the server ended the stream instead.
-io::Task<std::optional<Message>> request(HostWorld& world, std::size_t from, Message message) {
-    const PeerId server = world.host(0).id();
-    world.host(from).add_address(server, world.address(0));
+io::Task<std::optional<Message>> request(HostWorld& world,
+                                         std::size_t from,
+                                         Message message,
+                                         std::size_t to = 0) {
+    const PeerId server = world.host(to).id();
+    world.host(from).add_address(server, world.address(to));
     auto stream = co_await world.host(from).open(server, kKadProtocol);
     REQUIRE(stream.has_value());
     const codec::Buffer framed = encode_message(message, {});
@@ -63,6 +66,31 @@ TEST_CASE("a server refuses values without a known namespace, of another key, an
         REQUIRE(stored.has_value());
         REQUIRE(stored->record.has_value());
         CHECK(stored->record->value == newer);
+    });
+}
+
+TEST_CASE("who still holds an old value is given the one that the others hold") {
+    run_dhts(4, [](DhtWorld& world) -> io::Task<void> {
+        co_await world.join();
+        HostWorld& hosts = world.hosts();
+        const codec::Buffer key = signed_record_key(hosts.host(1).id(), "name");
+        const auto record = [&](std::uint64_t sequence) {
+            return seal_signed_record(
+                hosts.host(1).identity(), "name", sequence, kUnixTime + 10, {});
+        };
+        for (const std::size_t holder : {0U, 1U, 2U}) {
+            Message put{.type = MessageType::put_value, .key = key};
+            put.record = WireRecord{.key = key, .value = record(holder == 0 ? 1 : 2)};
+            const auto taken = co_await request(hosts, 3, std::move(put), holder);
+            REQUIRE(taken.has_value());
+        }
+        const auto got = co_await world.dht(3).get(key);
+        REQUIRE(got.has_value());
+        CHECK(*got == record(2));
+        co_await hosts.clock().sleep_for(1s);  // the corrections are under way
+        const std::vector<KeptRecord> stale = world.dht(0).kept().records;
+        REQUIRE(stale.size() == 1);
+        CHECK(stale.front().value == record(2));
     });
 }
 
