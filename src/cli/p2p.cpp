@@ -98,8 +98,7 @@ void add_p2p_flags(CLI::App& verb, P2pFlags& flags) {
         ->allow_extra_args(false);
     verb.add_option("--identity", flags.identity, "File of a key, made where it is missing");
     add_authorities_flag(verb, flags.tls_authorities);
-    verb.add_option("--kad-protocol", flags.kad_protocol, "Name of the network's hash table")
-        ->capture_default_str();
+    add_kad_protocol_flag(verb, flags.kad_protocol);
     verb.add_flag("--json", flags.is_json, "Print JSON");
 }
 

@@ -152,6 +152,7 @@ Result<node::NodeOptions> node_options(const ServeFlags& flags,
     options.peers = plan.peers;
     options.finds_servers = flags.swarm.finds_servers;
     KWAAI_TRY(options.bootstrap, parse_bootstrap(flags.swarm.bootstrap));
+    options.kad_protocol = flags.swarm.kad_protocol;
     options.finds_neighbours = flags.swarm.finds_neighbours;
     options.prefix = flags.swarm.prefix;
     options.http = plan.http;

@@ -62,6 +62,7 @@ void add_swarm_flags(CLI::App& verb, SwarmFlags& flags) {
                     "A node of the network to join: any address that `kwaai serve` printed; those "
                     "of earlier runs are remembered. Repeatable")
         ->allow_extra_args(false);
+    add_kad_protocol_flag(verb, flags.kad_protocol);
     verb.add_option(
         "--prefix", flags.prefix, "Name of the blocks, where it is not the model's name");
     verb.add_option("--rows", flags.rows, "What travels between nodes: f32, f16 or bf16")
@@ -74,6 +75,13 @@ void add_authorities_flag(CLI::App& verb, std::string& file) {
                     file,
                     "File in PEM of who is believed besides the system's authorities when a node "
                     "is dialled at /tls/ws");
+}
+
+void add_kad_protocol_flag(CLI::App& verb, std::string& name) {
+    verb.add_option("--kad-protocol",
+                    name,
+                    "Name of the network's hash table: nodes with another one are another network")
+        ->capture_default_str();
 }
 
 Result<inference::BlockRange> parse_blocks(std::string_view text) {
@@ -125,6 +133,7 @@ Result<node::ClientNodeOptions> client_options(const EngineFlags& engine,
     node::ClientNodeOptions options;
     KWAAI_TRY(options.peers, parse_peers(swarm));
     KWAAI_TRY(options.bootstrap, parse_bootstrap(swarm.bootstrap));
+    options.kad_protocol = swarm.kad_protocol;
     options.finds_servers = swarm.finds_servers;
     options.finds_neighbours = swarm.finds_neighbours;
     KWAAI_TRY(options.rows, node::parse_rows(swarm.rows));

@@ -13,6 +13,7 @@
 #include "engine/text_model.hpp"
 #include "inference/model.hpp"
 #include "node/swarm_client.hpp"
+#include "p2p/kad/dht.hpp"
 #include "petals/swarm.hpp"
 
 namespace kwaai::cli {
@@ -22,17 +23,22 @@ struct SwarmFlags {
     std::vector<std::string> peers;  // MULTIADDR or MULTIADDR=A:B
     bool finds_servers = false;
     std::vector<std::string> bootstrap;
+    std::string kad_protocol = p2p::kad::kKadProtocol;
     bool finds_neighbours = false;  // by a flag of the verb's own
     std::string prefix;
     std::string rows = "f32";
     std::string tls_authorities;  // a file
 };
 
-/// `--peer --swarm --bootstrap --prefix --rows --tls-authorities`. `flags` must outlive the parse.
+/// `--peer --swarm --bootstrap --kad-protocol --prefix --rows --tls-authorities`. `flags` must
+/// outlive the parse.
 void add_swarm_flags(CLI::App& verb, SwarmFlags& flags);
 
 /// `--tls-authorities`. `file` must outlive the parse.
 void add_authorities_flag(CLI::App& verb, std::string& file);
+
+/// `--kad-protocol`. `name` must outlive the parse.
+void add_kad_protocol_flag(CLI::App& verb, std::string& name);
 
 /// "A:B" with A below B. `Errc::invalid_argument` shows an example.
 [[nodiscard]] Result<inference::BlockRange> parse_blocks(std::string_view text);

@@ -129,6 +129,7 @@ struct BlockNode::Parts {
 
 p2p::kad::DhtOptions BlockNode::Parts::dht_options() {
     p2p::kad::DhtOptions chosen;
+    chosen.protocol = options.kad_protocol;
     chosen.mode = member_mode(options.relaying);
     chosen.seed = seconds_since_1970();
     chosen.validators = p2p::kad::standard_validators(seconds_since_1970);

@@ -15,15 +15,17 @@
 #include "io/loop.hpp"
 #include "node/identity.hpp"
 #include "node/traversal.hpp"
+#include "p2p/kad/dht.hpp"
 #include "p2p/multiaddr.hpp"
 
 namespace kwaai::node {
 
 struct BlockNodeOptions {
     std::string model_path;
-    std::string version;                         // of the program
-    std::vector<p2p::Multiaddr> listen;          // at least one; port 0: the system chooses
-    std::vector<p2p::Multiaddr> bootstrap;       // nodes to join, with /p2p or /dnsaddr
+    std::string version;                    // of the program
+    std::vector<p2p::Multiaddr> listen;     // at least one; port 0: the system chooses
+    std::vector<p2p::Multiaddr> bootstrap;  // nodes to join, with /p2p or /dnsaddr
+    std::string kad_protocol = p2p::kad::kKadProtocol;
     std::optional<inference::BlockRange> range;  // empty: all blocks
     std::string prefix;                          // of the blocks' names; empty: the model's name
     hivemind::WireType rows = hivemind::WireType::float32;  // of the answers

@@ -52,7 +52,7 @@ struct ClientNode::Parts {
                 .limits = {},
                 .random = {},
                 .web_client = options.web_client}),
-          dht(host, loop.clock(), {.seed = seconds_since_1970()}),
+          dht(host, loop.clock(), {.protocol = options.kad_protocol, .seed = seconds_since_1970()}),
           membership(loop,
                      host,
                      dht,

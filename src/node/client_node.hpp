@@ -12,6 +12,7 @@
 #include "engine/text_model.hpp"
 #include "hivemind/tensor_wire.hpp"
 #include "io/loop.hpp"
+#include "p2p/kad/dht.hpp"
 #include "petals/session.hpp"
 #include "petals/swarm.hpp"
 
@@ -34,7 +35,8 @@ struct ClientNodeOptions {
     std::vector<petals::PeerAddress> peers;
     bool finds_servers = false;             // by the model's name, in the DHT
     std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p or /dnsaddr
-    bool finds_neighbours = false;          // those of the local network (mDNS)
+    std::string kad_protocol = p2p::kad::kKadProtocol;
+    bool finds_neighbours = false;  // those of the local network (mDNS)
     /// Where the nodes that are met are kept for other runs; empty: nowhere.
     std::string network_file;
     std::string prefix;                                     // of stock servers' blocks

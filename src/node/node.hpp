@@ -16,6 +16,7 @@
 #include "io/loop.hpp"
 #include "node/identity.hpp"
 #include "node/traversal.hpp"
+#include "p2p/kad/dht.hpp"
 #include "p2p/multiaddr.hpp"
 #include "petals/swarm.hpp"
 
@@ -40,7 +41,8 @@ struct NodeOptions {
     std::vector<petals::PeerAddress> peers;
     bool finds_servers = false;             // of the model's other blocks, in the DHT
     std::vector<p2p::Multiaddr> bootstrap;  // nodes of the network, with /p2p or /dnsaddr
-    bool finds_neighbours = false;          // nodes of it on the local network, by mDNS
+    std::string kad_protocol = p2p::kad::kKadProtocol;  // of that network
+    bool finds_neighbours = false;                      // nodes of it on the local network, by mDNS
     std::string prefix;  // of the names of blocks: those of stock peers, and those served
     hivemind::WireType rows = hivemind::WireType::float32;
     crypto::WebTls web;               // for secure WebSockets

@@ -172,6 +172,17 @@ class Finding(Swarm):
             self.assertNotEqual(lost.returncode, 0)
             self.assertIn(b"no node was found on the local network", lost.stderr)
 
+    def test_nodes_whose_table_has_another_name_are_another_network(self):
+        home = {"XDG_DATA_HOME": str(self.folder / "client")}
+        own = ["--kad-protocol", "/own/kad/1.0.0"]
+        with Node(self.model, "0:5", *own) as node:
+            found = run("run", self.model, "--swarm", *network(node), *own, *PROMPT, *GREEDY, "--max-tokens", "4", environment=home)
+            self.assertEqual(found.returncode, 0, found.stderr)
+            self.assertIn(node.short.encode(), found.stderr)
+            lost = run("run", self.model, "--swarm", *network(node), *PROMPT, *GREEDY, "--max-tokens", "4", environment=home)
+            self.assertNotEqual(lost.returncode, 0)
+            self.assertIn(b"does not serve /kwaai/kad/1.0.0", lost.stderr)
+
     def test_what_is_missing_is_said(self):
         home = {"XDG_DATA_HOME": str(self.folder / "client")}
         alone = run("run", self.model, "--swarm", *PROMPT, environment=home)
