@@ -10,6 +10,7 @@
 #include "io/signals.hpp"
 #include "io/task_group.hpp"
 #include "io/tcp.hpp"
+#include "node/membership.hpp"
 #include "node/swarm_names.hpp"
 #include "p2p/dnsaddr.hpp"
 #include "p2p/kad/validator.hpp"
@@ -138,6 +139,8 @@ struct P2pNode::Parts {
                             host,
                             addresses,
                             autonat_options(dialler_identity, options.agent));
+        if (!options.listen.empty() && !identity.network_path().empty())
+            membership.emplace(loop, host, dht, MembershipOptions{.file = identity.network_path()});
         if (options.serves_perf) perf.emplace(host, loop.clock(), p2p::PerfLimits());
     }
 
@@ -160,6 +163,7 @@ struct P2pNode::Parts {
     p2p::Host host;
     p2p::AddressManager addresses;
     p2p::kad::Dht dht;
+    std::optional<Membership> membership;  // of a node that comes back to its network
     p2p::Discovery discovery;
     p2p::relay::NatTraversal traversal;
     std::optional<p2p::Autonat> autonat;
@@ -219,6 +223,8 @@ io::Task<void> P2pNode::Parts::attend(io::TaskGroup& group,
     group.spawn(&Parts::run_host, std::ref(parts), std::ref(group));
     group.spawn(&p2p::AddressManager::run, std::ref(parts.addresses));
     group.spawn(&p2p::kad::Dht::run, std::ref(parts.dht));
+    if (parts.membership)
+        group.spawn(&Membership::run, std::ref(*parts.membership), parts.options.on_note);
     group.spawn(&p2p::Discovery::run, std::ref(parts.discovery));
     group.spawn(&p2p::relay::NatTraversal::run, std::ref(parts.traversal));
     if (parts.autonat) group.spawn(&p2p::Autonat::run, std::ref(*parts.autonat));
@@ -241,6 +247,9 @@ Result<std::unique_ptr<P2pNode>> P2pNode::make(io::Loop& loop,
     auto parts = std::make_unique<Parts>(loop, std::move(identity), dialler, std::move(options));
     for (const p2p::Multiaddr& address : parts->options.listen)
         KWAAI_CHECKED(parts->host.listen(address));
+    if (parts->membership) {
+        KWAAI_CHECKED(parts->membership->open());
+    }
     return std::unique_ptr<P2pNode>(new P2pNode(std::move(parts)));
 }
 

@@ -51,7 +51,8 @@ struct SharedValue {
 };
 
 /// A host, a node of the DHT (a server where it listens, else a client), and discovery, on one
-/// loop. Confined to the loop's thread; `loop` outlives it.
+/// loop. Where it listens, what it stores and whom it knows lies beside its identity, so that it
+/// comes back to its network with both. Confined to the loop's thread; `loop` outlives it.
 class P2pNode {
 public:
     using Work = std::function<io::Task<Result<>>(P2pNode& node)>;

@@ -65,8 +65,9 @@ class P2pTest(unittest.TestCase):
         self.environment = {"XDG_DATA_HOME": folder.name}
         self.folder = folder.name
 
-    def start(self, *arguments):
-        node = Running(*arguments, "--identity", f"{self.folder}/{len(os.listdir(self.folder))}.key", environment=self.environment)
+    def start(self, *arguments, key=None):
+        key = key or f"{len(os.listdir(self.folder))}.key"
+        node = Running(*arguments, "--identity", f"{self.folder}/{key}", environment=self.environment)
         self.addCleanup(node.end)
         return node
 
@@ -188,6 +189,17 @@ class Values(P2pTest):
         writer = json.loads(self.p2p("info", "--json"))["peer_id"]
         self.assertEqual((told["value"], told["publisher"]), ("hello world", writer))
         self.assertIn("no", self.refused("get", "other", "--bootstrap", second.address))
+
+    def test_a_node_that_begins_again_has_its_values_and_finds_its_network(self):
+        first = self.start("provide", "name", key="first.key")
+        second = self.start("provide", "name", "--bootstrap", first.address)
+        self.until(lambda: {first.peer, second.peer} == self.peers(second))
+        self.p2p("put", "mykey", "hello world", "--bootstrap", first.address)
+        self.assertEqual(first.stop(), 0)
+        again = self.start("provide", "name", key="first.key")  # nobody is named
+        self.until(lambda: {first.peer, second.peer} == self.peers(again))
+        self.assertEqual(second.stop(), 0)
+        self.assertEqual(self.p2p("get", "mykey", "--bootstrap", again.address), "hello world\n")
 
     def test_who_writes_last_is_read_and_the_reader_may_insist_on_a_writer(self):
         node = self.start("provide", "name")
