@@ -24,6 +24,16 @@ int handshake_completed(ngtcp2_conn* connection, void* user) {
     return 0;
 }
 
+// By a server that cannot have the end of our handshake yet. ngtcp2 has forgotten the handshake by
+// now, but believes it to be under way until it has written that end, and would crash there: it
+// must not go on.
+int handshake_confirmed(ngtcp2_conn* /*connection*/, void* user) {
+    QuicCore::State& state = state_of(user);
+    if (state.is_server || state.is_answered) return 0;
+    state.is_confirmed_early = true;
+    return NGTCP2_ERR_CALLBACK_FAILURE;
+}
+
 int stream_open(ngtcp2_conn* /*connection*/, std::int64_t id, void* user) {
     QuicCore::State& state = state_of(user);
     state.arrived.push_back(&state.add_stream(id, true));
@@ -173,6 +183,7 @@ ngtcp2_callbacks quic_callbacks(bool is_server) {
     all.version_negotiation = ngtcp2_crypto_version_negotiation_cb;
     all.rand = fill_random;
     all.handshake_completed = handshake_completed;
+    all.handshake_confirmed = handshake_confirmed;
     all.stream_open = stream_open;
     all.stream_close = stream_close;
     all.stream_reset = stream_reset;

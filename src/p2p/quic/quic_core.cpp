@@ -68,11 +68,10 @@ ngtcp2_transport_params QuicCore::State::parameters() const {
     return all;
 }
 
-void QuicCore::State::start_client(io::TimePoint now) {
+void QuicCore::State::start_client(const ngtcp2_callbacks& callbacks, io::TimePoint now) {
     QuicAddress local(options.local);
     QuicAddress remote(options.remote);
     const ngtcp2_path path{.local = local.view(), .remote = remote.view(), .user_data = nullptr};
-    const ngtcp2_callbacks callbacks = quic_callbacks(false);
     const ngtcp2_settings all = settings(now);
     const ngtcp2_transport_params params = parameters();
     const QuicId own = make_quic_id();
@@ -94,11 +93,12 @@ void QuicCore::State::start_client(io::TimePoint now) {
     if (options.observer != nullptr) options.observer->id_added(own);
 }
 
-void QuicCore::State::start_server(const QuicHello& hello, io::TimePoint now) {
+void QuicCore::State::start_server(const ngtcp2_callbacks& callbacks,
+                                   const QuicHello& hello,
+                                   io::TimePoint now) {
     QuicAddress local(options.local);
     QuicAddress remote(options.remote);
     const ngtcp2_path path{.local = local.view(), .remote = remote.view(), .user_data = nullptr};
-    const ngtcp2_callbacks callbacks = quic_callbacks(true);
     ngtcp2_settings all = settings(now);
     ngtcp2_transport_params params = parameters();
     params.original_dcid = cid_of(hello.original.value_or(hello.destination));
@@ -168,6 +168,8 @@ void QuicCore::State::fail_with(int error) {
     has_output = true;
     if (reason || failure) return;
     if (error == NGTCP2_ERR_DRAINING) return end(farewell());
+    if (is_confirmed_early)
+        return end({Errc::malformed, "quic: the server confirms a handshake that is not over"});
     if (error == NGTCP2_ERR_IDLE_CLOSE || error == NGTCP2_ERR_HANDSHAKE_TIMEOUT)
         return end({Errc::timed_out, "quic: the peer answers no more"});
     if (error == NGTCP2_ERR_DROP_CONN || error == NGTCP2_ERR_RETRY)
@@ -244,12 +246,12 @@ ngtcp2_ssize QuicCore::State::write_packet(ngtcp2_path& path,
 QuicCore::QuicCore(const QuicCoreOptions& options, const PeerId& expected, io::TimePoint now)
     : state_(std::make_unique<State>(options, false)) {
     state_->peer.expected = expected;
-    state_->start_client(now);
+    state_->start_client(quic_callbacks(false), now);
 }
 
 QuicCore::QuicCore(const QuicCoreOptions& options, const QuicHello& hello, io::TimePoint now)
     : state_(std::make_unique<State>(options, true)) {
-    state_->start_server(hello, now);
+    state_->start_server(quic_callbacks(true), hello, now);
 }
 
 QuicCore::~QuicCore() = default;
@@ -310,6 +312,7 @@ QuicCore::Batch QuicCore::produce(MutableBytes space, io::TimePoint now) {
         if (written < 0) state.fail_with(static_cast<int>(written));
         if (written < 0) continue;
         if (written == 0) break;
+        if (state.is_handshaken) state.is_answered = true;
         const auto size = static_cast<std::size_t>(written);
         const io::Endpoint to = endpoint_of(path.path.remote);
         if (used == 0) {

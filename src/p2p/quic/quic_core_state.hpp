@@ -54,8 +54,9 @@ struct QuicCore::State {
     ~State();
 
     // quic_core.cpp
-    void start_client(io::TimePoint now);
-    void start_server(const QuicHello& hello, io::TimePoint now);
+    // `callbacks` are quic_callbacks(), but in tests of what ngtcp2 itself never sends.
+    void start_client(const ngtcp2_callbacks& callbacks, io::TimePoint now);
+    void start_server(const ngtcp2_callbacks& callbacks, const QuicHello& hello, io::TimePoint now);
     [[nodiscard]] ngtcp2_settings settings(io::TimePoint now) const;
     [[nodiscard]] ngtcp2_transport_params parameters() const;
     /// After an error of ngtcp2: what the peer is told, and our callers.
@@ -100,6 +101,8 @@ struct QuicCore::State {
     io::Endpoint kept_to;
     std::uint64_t unannounced = 0;  // as of a stream, of all of them
     bool is_handshaken = false;
+    bool is_answered = false;  // has written since it was
+    bool is_confirmed_early = false;
     bool is_closing = false;
     bool has_output = true;
     io::TimePoint close_by{};
