@@ -106,7 +106,7 @@ Result<CertificateExtension> read_extension(X509_EXTENSION* extension) {
 }
 
 // The key's size comes first: what a huge one signs takes long to check.
-Result<> check_signature(X509* certificate) {
+Result<> check_signature(X509* certificate, const std::function<Result<>(KeyType)>& admit) {
     EVP_PKEY* const key = X509_get0_pubkey(certificate);
     if (key == nullptr) return fail(Errc::malformed, "a certificate's key cannot be read");
     if (EVP_PKEY_get_bits(key) > static_cast<int>(kRsaBitsMax))
@@ -116,6 +116,12 @@ Result<> check_signature(X509* certificate) {
     if (X509_get_signature_info(certificate, nullptr, nullptr, &strength_bits, nullptr) != 1 ||
         strength_bits < kStrengthBitsMin || EVP_PKEY_get_security_bits(key) < kStrengthBitsMin)
         return fail(Errc::malformed, "a certificate is signed in a way that is weak or unknown");
+    if (admit) {
+        const int kind = EVP_PKEY_get_base_id(key);
+        const bool is_curve = kind == EVP_PKEY_EC || kind == EVP_PKEY_ED25519;
+        // DSA and the like cost what RSA does.
+        KWAAI_CHECKED(admit(is_curve ? KeyType::ecdsa : KeyType::rsa));
+    }
     if (X509_verify(certificate, key) == 1) return {};
     return fail(Errc::malformed, "a certificate is not signed by its own key");
 }
@@ -167,7 +173,7 @@ std::vector<std::byte> CertificateKey::certify(const CertificateOptions& options
     return der;
 }
 
-Result<Certificate> read_certificate(Bytes der) {
+Result<Certificate> read_certificate(Bytes der, const std::function<Result<>(KeyType)>& admit) {
     const detail::ErrorQueueGuard guard;
     if (der.size() > kCertificateBytesMax)
         return fail(Errc::limit_exceeded,
@@ -182,7 +188,7 @@ Result<Certificate> read_certificate(Bytes der) {
         return fail(Errc::limit_exceeded,
                     "a certificate of " + std::to_string(count) + " extensions, at most " +
                         std::to_string(kExtensionsMax) + " expected");
-    KWAAI_CHECKED(check_signature(certificate.get()));
+    KWAAI_CHECKED(check_signature(certificate.get(), admit));
     const auto not_before = seconds_of(X509_get0_notBefore(certificate.get()));
     const auto not_after = seconds_of(X509_get0_notAfter(certificate.get()));
     if (!not_before || !not_after)

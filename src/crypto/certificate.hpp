@@ -1,12 +1,14 @@
 // Self-signed X.509 certificates: made, and taken apart. What their extensions mean is for others.
 #pragma once
 #include <chrono>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "base/bytes.hpp"
 #include "base/result.hpp"
+#include "crypto/key.hpp"
 #include "crypto/secret.hpp"
 
 namespace kwaai::crypto {
@@ -62,6 +64,9 @@ struct Certificate {
 /// Reads exactly one certificate in DER whose signature is its own key's. `Errc::malformed` else,
 /// and where key or signature are weaker than 112 bits (SHA-1); `limit_exceeded` for more than
 /// kCertificateBytesMax bytes, kExtensionsMax extensions, or an RSA key beyond kRsaBitsMax.
-[[nodiscard]] Result<Certificate> read_certificate(Bytes der);
+/// @param admit asked before the signature by a key of that type is verified, and its error given;
+///   may be empty
+[[nodiscard]] Result<Certificate> read_certificate(
+    Bytes der, const std::function<Result<>(KeyType)>& admit = nullptr);
 
 }  // namespace kwaai::crypto

@@ -36,7 +36,7 @@ Result<std::shared_ptr<QuicEndpoint>> Host::State::open_quic(const io::Address& 
                                                              bool is_listening) {
     KWAAI_TRY(std::unique_ptr<io::UdpSocket> socket, network.open_udp(address));
     if (quic_identity == nullptr)
-        quic_identity = std::make_shared<const QuicIdentity>(options.identity);
+        quic_identity = std::make_shared<const QuicIdentity>(options.identity, signatures);
     io::Address bound = io::to_address(socket->local());
     auto endpoint =
         std::make_shared<QuicEndpoint>(std::move(socket), quic_identity, options.limits, clock);

@@ -15,6 +15,7 @@
 #include "p2p/bounds/resource_manager.hpp"
 #include "p2p/bounds/source_limiter.hpp"
 #include "p2p/connection.hpp"
+#include "p2p/bounds/signature_limiter.hpp"
 #include "p2p/host.hpp"
 #include "p2p/muxer/window_memory.hpp"
 #include "p2p/peer_book.hpp"
@@ -249,6 +250,7 @@ struct Host::State {
     BlackHoleDetector ip6;
     BlackHoleDetector udp;
     std::size_t dials = 0;  // addresses being tried
+    std::shared_ptr<SignatureLimiter> signatures;
     io::Event dial_freed;
     io::Event identity_moved;
     std::uint64_t identity_version = 0;  // of what identify tells

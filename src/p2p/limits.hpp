@@ -16,6 +16,12 @@ struct Limits {
     std::size_t pending_inbound_per_ip_max = 8;  // loopback is exempt
     std::size_t descriptors_max = 1024;          // connections that hold one, open and pending
     std::chrono::milliseconds handshake_timeout{10000};
+    // Where all are under way, the oldest of the place with most ends for one from another place
+    std::chrono::milliseconds pending_grace{2000};    // but not before
+    std::size_t noise_handshake_bytes_max = 4096;     // of one message: half with an RSA-8192 key
+    std::size_t tls_handshake_bytes_max = 32 << 10;   // in all: twice a certificate of RSA-8192
+    std::size_t rsa_verify_burst = 128;               // signatures of strangers; of RSA-8192 each
+    std::chrono::milliseconds rsa_verify_period{10};  // takes 0.4 ms: 4 % of a core
 
     // Where connections come from; loopback and trusted networks are exempt
     std::size_t connections_per_ip_max = 8;         // inbound, of an IPv4 address or an IPv6 /56

@@ -34,6 +34,7 @@ QuicCore::State::State(const QuicCoreOptions& some_options, bool is_of_server)
       tls(make_quic_tls(*options.identity, is_of_server)),
       incoming(options.account),
       outgoing(options.account) {
+    if (is_of_server) peer.signatures = options.identity->state().signatures.get();
     refer_to(*this);
 }
 
@@ -167,9 +168,9 @@ Error QuicCore::State::farewell() const {
 void QuicCore::State::fail_with(int error) {
     has_output = true;
     if (reason || failure) return;
-    if (error == NGTCP2_ERR_DRAINING) return end(farewell());
     if (is_confirmed_early)
         return end({Errc::malformed, "quic: the server confirms a handshake that is not over"});
+    if (error == NGTCP2_ERR_DRAINING) return end(farewell());
     if (error == NGTCP2_ERR_IDLE_CLOSE || error == NGTCP2_ERR_HANDSHAKE_TIMEOUT)
         return end({Errc::timed_out, "quic: the peer answers no more"});
     if (error == NGTCP2_ERR_DROP_CONN || error == NGTCP2_ERR_RETRY)
@@ -311,8 +312,8 @@ QuicCore::Batch QuicCore::produce(MutableBytes space, io::TimePoint now) {
                                          : state.write_packet(path.path, into, stamp_of(now));
         if (written < 0) state.fail_with(static_cast<int>(written));
         if (written < 0) continue;
-        if (written == 0) break;
         if (state.is_handshaken) state.is_answered = true;
+        if (written == 0) break;
         const auto size = static_cast<std::size_t>(written);
         const io::Endpoint to = endpoint_of(path.path.remote);
         if (used == 0) {

@@ -2,6 +2,7 @@
 
 #include <chrono>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/check.hpp"
@@ -35,7 +36,10 @@ int verify(gnutls_session_t session) {
 
 }  // namespace
 
-QuicIdentity::QuicIdentity(const crypto::PrivateKey& key) : state_(std::make_unique<State>()) {
+QuicIdentity::QuicIdentity(const crypto::PrivateKey& key,
+                           std::shared_ptr<SignatureLimiter> signatures)
+    : state_(std::make_unique<State>()) {
+    state_->signatures = std::move(signatures);
     const crypto::CertificateKey certificate_key = crypto::CertificateKey::generate();
     const codec::Buffer certificate = make_tls_certificate(certificate_key, key, system_time());
     const crypto::SecretBytes private_key = certificate_key.private_key();
@@ -74,7 +78,8 @@ bool verify_quic_peer(gnutls_session_t session, QuicPeer& peer) {
     std::vector<Bytes> chain;
     for (unsigned i = 0; i < count; ++i)
         chain.push_back(std::as_bytes(std::span(shown[i].data, shown[i].size)));
-    Result<crypto::PublicKey> key = verify_tls_chain(chain, system_time(), peer.expected);
+    Result<crypto::PublicKey> key =
+        verify_tls_chain(chain, system_time(), peer.expected, peer.signatures);
     if (!key) {
         peer.refusal = std::move(key).error();
         return false;

@@ -17,11 +17,13 @@ struct QuicIdentity::State {
     gnutls_certificate_credentials_t credentials = nullptr;
     std::array<std::byte, 32> reset_secret{};  // makes tokens of stateless resets
     std::array<std::byte, 32> retry_secret{};  // seals tokens of retries
+    std::shared_ptr<SignatureLimiter> signatures;
 };
 
 /// Who the peer is, as far as its handshake has told.
 struct QuicPeer {
     std::optional<PeerId> expected;
+    SignatureLimiter* signatures = nullptr;  // asked before one of the peer's is verified
     std::optional<crypto::PublicKey> key;
     std::optional<Error> refusal;
 };

@@ -45,12 +45,14 @@ public:
     Handshake(NoiseRole role,
               const NoiseIdentity& identity,
               const std::vector<std::string>& muxers,
-              std::optional<PeerId> expected)
+              std::optional<PeerId> expected,
+              SignatureLimiter* limiter)
         : noise_(role,
                  NoiseKeys{.local_static = identity.state().static_pair,
                            .ephemeral = identity.state().new_pair()}),
           payload_(identity.state().payload),
-          expected_(std::move(expected)) {
+          expected_(std::move(expected)),
+          limiter_(limiter) {
         payload_.muxers = muxers;
     }
 
@@ -68,7 +70,8 @@ public:
     Result<> read_identity(Bytes message) {
         KWAAI_TRY(const codec::Buffer bytes, noise_.read_message(message));
         KWAAI_TRY(NoisePayload payload, read_noise_payload(bytes));
-        KWAAI_TRY(remote_key_, verify_identity(payload, noise_.remote_static(), expected_));
+        KWAAI_TRY(remote_key_,
+                  verify_identity(payload, noise_.remote_static(), expected_, limiter_));
         remote_muxers_ = std::move(payload.muxers);
         return {};
     }
@@ -98,6 +101,7 @@ private:
     NoiseHandshake noise_;
     NoisePayload payload_;
     std::optional<PeerId> expected_;
+    SignatureLimiter* limiter_;
     std::optional<crypto::PublicKey> remote_key_;
     std::vector<std::string> remote_muxers_;
 };
@@ -105,7 +109,8 @@ private:
 // Reads handshake messages; what comes behind the last one remains.
 class MessageReader {
 public:
-    explicit MessageReader(codec::Buffer residue) : bytes_(std::move(residue)) {}
+    MessageReader(codec::Buffer residue, std::size_t message_bytes_max)
+        : bytes_(std::move(residue)), message_bytes_max_(message_bytes_max) {}
 
     // A view that is valid until the next call.
     io::Task<Result<Bytes>> next(io::Stream& stream) {
@@ -113,10 +118,10 @@ public:
         const auto high = std::to_integer<std::size_t>(bytes_[begin_]);
         const auto low = std::to_integer<std::size_t>(bytes_[begin_ + 1]);
         const std::size_t size = high << 8 | low;
-        if (size > kHandshakeBytesMax)
+        if (size > message_bytes_max_)
             co_return fail(Errc::malformed,
                            "a handshake message of " + std::to_string(size) + " bytes, at most " +
-                               std::to_string(kHandshakeBytesMax) + " expected");
+                               std::to_string(message_bytes_max_) + " expected");
         KWAAI_CO_CHECKED(co_await fill(stream, 2 + size));
         const Bytes message = Bytes(bytes_).subspan(begin_ + 2, size);
         begin_ += 2 + size;
@@ -132,7 +137,7 @@ private:
             bytes_.erase(bytes_.begin(),
                          bytes_.begin() + static_cast<std::ptrdiff_t>(std::exchange(begin_, 0)));
             const std::size_t held = bytes_.size();
-            bytes_.resize(2 + kHandshakeBytesMax);
+            bytes_.resize(2 + message_bytes_max_);
             const MutableBytes space = MutableBytes(bytes_).subspan(held);
             const Result<std::size_t> arrived = co_await stream.read_some(space);
             bytes_.resize(held + arrived.value_or(0));
@@ -145,6 +150,7 @@ private:
 
     codec::Buffer bytes_;
     std::size_t begin_ = 0;
+    std::size_t message_bytes_max_;
 };
 
 }  // namespace
@@ -153,8 +159,9 @@ io::Task<Result<SecureChannel>> noise_outbound(std::unique_ptr<io::Stream> raw,
                                                const NoiseIdentity& identity,
                                                const std::vector<std::string>& muxers,
                                                std::optional<PeerId> expected,
-                                               std::optional<codec::Buffer> residue) {
-    Handshake handshake(NoiseRole::initiator, identity, muxers, std::move(expected));
+                                               std::optional<codec::Buffer> residue,
+                                               const HandshakeBounds& bounds) {
+    Handshake handshake(NoiseRole::initiator, identity, muxers, std::move(expected), nullptr);
     codec::Buffer flight;
     if (!residue) flight = lazy_proposal(kNoiseProtocol);
     KWAAI_CO_TRY(const codec::Buffer hello, handshake.write_hello());
@@ -164,7 +171,7 @@ io::Task<Result<SecureChannel>> noise_outbound(std::unique_ptr<io::Stream> raw,
     if (!residue) {
         KWAAI_CO_TRY(residue, co_await read_lazy_answer(*raw, kNoiseProtocol));
     }
-    MessageReader reader(std::move(*residue));
+    MessageReader reader(std::move(*residue), bounds.noise_bytes_max);
     KWAAI_CO_TRY(const Bytes answer, co_await reader.next(*raw));
     KWAAI_CO_CHECKED(handshake.read_identity(answer));
     KWAAI_CO_TRY(codec::Buffer held, handshake.write_identity());
@@ -175,9 +182,11 @@ io::Task<Result<SecureChannel>> noise_outbound(std::unique_ptr<io::Stream> raw,
 io::Task<Result<SecureChannel>> noise_inbound(std::unique_ptr<io::Stream> raw,
                                               const NoiseIdentity& identity,
                                               const std::vector<std::string>& muxers,
-                                              codec::Buffer residue) {
-    Handshake handshake(NoiseRole::responder, identity, muxers, std::nullopt);
-    MessageReader reader(std::move(residue));
+                                              codec::Buffer residue,
+                                              const HandshakeBounds& bounds) {
+    Handshake handshake(
+        NoiseRole::responder, identity, muxers, std::nullopt, bounds.signatures.get());
+    MessageReader reader(std::move(residue), bounds.noise_bytes_max);
     KWAAI_CO_TRY(const Bytes hello, co_await reader.next(*raw));
     KWAAI_CO_CHECKED(handshake.read_hello(hello));
     KWAAI_CO_TRY(const codec::Buffer answer, handshake.write_identity());

@@ -8,6 +8,7 @@
 
 #include "codec/buffer.hpp"
 #include "crypto/key.hpp"
+#include "p2p/security/handshake_bounds.hpp"
 #include "p2p/security/secure_channel.hpp"
 
 namespace kwaai::p2p {
@@ -35,16 +36,19 @@ private:
 /// after read_some() is called without one. Errors as secure_outbound().
 /// @param residue bytes that came behind the agreement on "/noise"; nothing where that is still to
 ///   be proposed, in one flight with the first message
+/// @param bounds outlives the handshake
 io::Task<Result<SecureChannel>> noise_outbound(std::unique_ptr<io::Stream> raw,
                                                const NoiseIdentity& identity,
                                                const std::vector<std::string>& muxers,
                                                std::optional<PeerId> expected,
-                                               std::optional<codec::Buffer> residue);
+                                               std::optional<codec::Buffer> residue,
+                                               const HandshakeBounds& bounds);
 
 /// As the listener.
 io::Task<Result<SecureChannel>> noise_inbound(std::unique_ptr<io::Stream> raw,
                                               const NoiseIdentity& identity,
                                               const std::vector<std::string>& muxers,
-                                              codec::Buffer residue);
+                                              codec::Buffer residue,
+                                              const HandshakeBounds& bounds);
 
 }  // namespace kwaai::p2p

@@ -44,10 +44,6 @@ codec::Buffer write_noise_payload(const NoisePayload& payload) {
 }
 
 Result<NoisePayload> read_noise_payload(Bytes bytes) {
-    if (bytes.size() > kHandshakeBytesMax)
-        return fail(Errc::limit_exceeded,
-                    "a handshake payload of " + std::to_string(bytes.size()) + " bytes, at most " +
-                        std::to_string(kHandshakeBytesMax) + " expected");
     NoisePayload payload;
     codec::ProtoReader reader(bytes);
     codec::ProtoField field;
@@ -79,12 +75,16 @@ codec::Buffer signed_static_key(const crypto::X25519Public& static_key) {
 
 Result<crypto::PublicKey> verify_identity(const NoisePayload& payload,
                                           const crypto::X25519Public& static_key,
-                                          const std::optional<PeerId>& expected) {
+                                          const std::optional<PeerId>& expected,
+                                          SignatureLimiter* limiter) {
     Result<crypto::PublicKey> key = crypto::PublicKey::from_protobuf(payload.identity_key);
     if (!key) return forward_error(key, "the peer's identity key");
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(*key))
         return std::unexpected<Error>(other_peer_error(PeerId::of(*key), *expected));
+    if (limiter != nullptr) {
+        KWAAI_CHECKED(limiter->admit(key->type()));
+    }
     if (!key->verify(signed_static_key(static_key), payload.identity_signature))
         return fail(Errc::malformed,
                     "the signature of " + PeerId::of(*key).to_text() +

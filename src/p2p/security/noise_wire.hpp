@@ -11,13 +11,12 @@
 #include "codec/buffer.hpp"
 #include "crypto/key.hpp"
 #include "crypto/x25519.hpp"
+#include "p2p/bounds/signature_limiter.hpp"
 #include "p2p/peer_id.hpp"
 
 namespace kwaai::p2p {
 
 constexpr std::string_view kNoiseProtocol = "/noise";
-/// A message with an RSA-8192 key, its signature and a hundred muxer names has half of this.
-constexpr std::size_t kHandshakeBytesMax = 4096;
 constexpr std::size_t kMuxersMax = 100;
 
 /// NoiseHandshakePayload { identity_key = 1, identity_sig = 2, extensions = 4 {
@@ -31,7 +30,7 @@ struct NoisePayload {
 [[nodiscard]] codec::Buffer write_noise_payload(const NoisePayload& payload);
 
 /// `Errc::malformed`, also where key or signature is missing; `limit_exceeded` for more than
-/// kHandshakeBytesMax bytes or kMuxersMax muxers. Unknown fields are skipped.
+/// kMuxersMax muxers. Unknown fields are skipped.
 [[nodiscard]] Result<NoisePayload> read_noise_payload(Bytes bytes);
 
 /// What an identity signs: "noise-libp2p-static-key:" and the static key.
@@ -39,9 +38,11 @@ struct NoisePayload {
 
 /// The identity key of `payload` where its signature is over `static_key`; `Errc::malformed` else,
 /// and where that key does not belong to `expected` (the message names both ids).
+/// @param limiter asked before the signature is verified, and its error given; may be null
 [[nodiscard]] Result<crypto::PublicKey> verify_identity(const NoisePayload& payload,
                                                         const crypto::X25519Public& static_key,
-                                                        const std::optional<PeerId>& expected);
+                                                        const std::optional<PeerId>& expected,
+                                                        SignatureLimiter* limiter = nullptr);
 
 /// The first muxer of the initiator's list that the responder has too; nothing where
 /// multistream-select has to agree on one.

@@ -17,14 +17,17 @@ struct SecureIdentity::State {
         return security == Security::noise ? noise.has_value() : tls.has_value();
     }
 
+    HandshakeBounds bounds;
     std::optional<NoiseIdentity> noise;
     std::optional<TlsIdentity> tls;
 };
 
 SecureIdentity::SecureIdentity(const crypto::PrivateKey& key,
                                const std::vector<Security>& securities,
-                               const std::function<void(MutableBytes)>& random)
+                               const std::function<void(MutableBytes)>& random,
+                               HandshakeBounds bounds)
     : state_(std::make_unique<State>()) {
+    state_->bounds = std::move(bounds);
     KWAAI_CHECK(!securities.empty(), "a node without any security");
     for (const Security security : securities) {
         if (security == Security::noise) state_->noise.emplace(key, random);
@@ -32,11 +35,15 @@ SecureIdentity::SecureIdentity(const crypto::PrivateKey& key,
     }
 }
 
-SecureIdentity::SecureIdentity(NoiseIdentity noise) : state_(std::make_unique<State>()) {
+SecureIdentity::SecureIdentity(NoiseIdentity noise, HandshakeBounds bounds)
+    : state_(std::make_unique<State>()) {
+    state_->bounds = std::move(bounds);
     state_->noise.emplace(std::move(noise));
 }
 
-SecureIdentity::SecureIdentity(TlsIdentity tls) : state_(std::make_unique<State>()) {
+SecureIdentity::SecureIdentity(TlsIdentity tls, HandshakeBounds bounds)
+    : state_(std::make_unique<State>()) {
+    state_->bounds = std::move(bounds);
     state_->tls.emplace(std::move(tls));
 }
 
@@ -68,12 +75,20 @@ io::Task<Result<SecureChannel>> connect(std::unique_ptr<io::Stream> raw,
     }
     KWAAI_CHECK(identity.has(chosen), "a security that the identity is not made for");
     if (chosen == Security::noise) {
-        Result<SecureChannel> channel = co_await noise_outbound(
-            std::move(raw), *identity.noise, muxers, std::move(expected), std::move(residue));
+        Result<SecureChannel> channel = co_await noise_outbound(std::move(raw),
+                                                                *identity.noise,
+                                                                muxers,
+                                                                std::move(expected),
+                                                                std::move(residue),
+                                                                identity.bounds);
         co_return channel;
     }
-    Result<SecureChannel> channel = co_await tls_outbound(
-        std::move(raw), *identity.tls, muxers, std::move(expected), std::move(residue));
+    Result<SecureChannel> channel = co_await tls_outbound(std::move(raw),
+                                                          *identity.tls,
+                                                          muxers,
+                                                          std::move(expected),
+                                                          std::move(residue),
+                                                          identity.bounds);
     co_return channel;
 }
 
@@ -88,11 +103,11 @@ io::Task<Result<SecureChannel>> accept(std::unique_ptr<io::Stream> raw,
     KWAAI_CO_TRY(Negotiated agreed, co_await negotiate_inbound(*raw, knows, limits));
     if (agreed.protocol == kNoiseProtocol) {
         Result<SecureChannel> channel = co_await noise_inbound(
-            std::move(raw), *identity.noise, muxers, std::move(agreed.residue));
+            std::move(raw), *identity.noise, muxers, std::move(agreed.residue), identity.bounds);
         co_return channel;
     }
-    Result<SecureChannel> channel =
-        co_await tls_inbound(std::move(raw), *identity.tls, muxers, std::move(agreed.residue));
+    Result<SecureChannel> channel = co_await tls_inbound(
+        std::move(raw), *identity.tls, muxers, std::move(agreed.residue), identity.bounds);
     co_return channel;
 }
 

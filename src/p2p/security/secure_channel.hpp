@@ -13,6 +13,7 @@
 #include "io/stream.hpp"
 #include "io/task.hpp"
 #include "p2p/peer_id.hpp"
+#include "p2p/security/handshake_bounds.hpp"
 
 namespace kwaai::p2p {
 
@@ -30,10 +31,11 @@ public:
     /// @param random as in HostOptions; the system's where empty. TLS always uses the system's.
     SecureIdentity(const crypto::PrivateKey& key,
                    const std::vector<Security>& securities,
-                   const std::function<void(MutableBytes)>& random);
+                   const std::function<void(MutableBytes)>& random,
+                   HandshakeBounds bounds = HandshakeBounds());
     /// For one security alone.
-    explicit SecureIdentity(NoiseIdentity noise);
-    explicit SecureIdentity(TlsIdentity tls);
+    explicit SecureIdentity(NoiseIdentity noise, HandshakeBounds bounds = HandshakeBounds());
+    explicit SecureIdentity(TlsIdentity tls, HandshakeBounds bounds = HandshakeBounds());
     SecureIdentity(SecureIdentity&&) noexcept;
     SecureIdentity& operator=(SecureIdentity&&) noexcept;
     ~SecureIdentity();
@@ -67,7 +69,8 @@ io::Task<Result<SecureChannel>> secure_outbound(std::unique_ptr<io::Stream> raw,
                                                 const std::vector<std::string>& muxers,
                                                 std::optional<PeerId> expected);
 
-/// As the listener, with whatever of the identity's securities the peer proposes.
+/// As the listener, with whatever of the identity's securities the peer proposes. Errors as above;
+/// `Errc::limit_exceeded` beyond the identity's bounds.
 io::Task<Result<SecureChannel>> secure_inbound(std::unique_ptr<io::Stream> raw,
                                                const SecureIdentity& identity,
                                                const std::vector<std::string>& muxers);

@@ -197,7 +197,7 @@ TEST_CASE("an RSA key of 8192 bits fits the handshake") {
     const NoisePayload payload{.identity_key = codec::Buffer(1062 + 8),
                                .identity_signature = codec::Buffer(1024),
                                .muxers = Muxers(kMuxersMax, "/yamux/1.0.0")};
-    CHECK(write_noise_payload(payload).size() + 32 + 48 + 16 < kHandshakeBytesMax);
+    CHECK(write_noise_payload(payload).size() + 32 + 48 + 16 < Limits().noise_handshake_bytes_max);
 }
 
 TEST_CASE("megabytes cross in both directions at once, however the bytes are cut") {

@@ -121,12 +121,17 @@ codec::Buffer make_tls_certificate(const crypto::CertificateKey& key,
 
 Result<crypto::PublicKey> verify_tls_chain(std::span<const Bytes> chain,
                                            std::chrono::sys_seconds now,
-                                           const std::optional<PeerId>& expected) {
+                                           const std::optional<PeerId>& expected,
+                                           SignatureLimiter* limiter) {
     if (chain.size() != 1)
         return fail(
             Errc::malformed,
             "the peer shows " + std::to_string(chain.size()) + " certificates, exactly 1 expected");
-    KWAAI_TRY(const crypto::Certificate certificate, crypto::read_certificate(chain[0]));
+    const auto admit = [limiter](crypto::KeyType type) -> Result<> {
+        if (limiter == nullptr) return {};
+        return limiter->admit(type);
+    };
+    KWAAI_TRY(const crypto::Certificate certificate, crypto::read_certificate(chain[0], admit));
     if (certificate.has_unique_ids)
         return fail(Errc::malformed, "the peer's certificate has a deprecated unique id");
     if (now < certificate.not_before)
@@ -139,6 +144,7 @@ Result<crypto::PublicKey> verify_tls_chain(std::span<const Bytes> chain,
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(key))
         return std::unexpected<Error>(other_peer_error(PeerId::of(key), *expected));
+    KWAAI_CHECKED(admit(key.type()));
     if (!key.verify(signed_certificate_key(certificate.public_key_info), signed_key.signature))
         return fail(Errc::malformed,
                     "the signature of " + PeerId::of(key).to_text() +

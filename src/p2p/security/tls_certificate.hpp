@@ -11,6 +11,7 @@
 #include "codec/buffer.hpp"
 #include "crypto/certificate.hpp"
 #include "crypto/key.hpp"
+#include "p2p/bounds/signature_limiter.hpp"
 #include "p2p/peer_id.hpp"
 
 namespace kwaai::p2p {
@@ -42,8 +43,11 @@ struct SignedKey {
 /// with the extension once and no other that is critical, and with the identity's signature.
 /// `Errc::malformed` else, and where the key is not that of `expected` (the message names both
 /// ids); errors of crypto::read_certificate() and PublicKey::from_protobuf().
+/// @param limiter asked before each of both signatures is verified, and its error given; may be
+///   null
 [[nodiscard]] Result<crypto::PublicKey> verify_tls_chain(std::span<const Bytes> chain,
                                                          std::chrono::sys_seconds now,
-                                                         const std::optional<PeerId>& expected);
+                                                         const std::optional<PeerId>& expected,
+                                                         SignatureLimiter* limiter = nullptr);
 
 }  // namespace kwaai::p2p

@@ -50,13 +50,15 @@ public:
     Handshake(crypto::TlsRole role,
               const TlsIdentity::State& identity,
               const std::vector<std::string>& muxers,
-              std::optional<PeerId> expected)
+              std::optional<PeerId> expected,
+              std::shared_ptr<SignatureLimiter> limiter)
         : remote_key_(std::make_shared<std::optional<crypto::PublicKey>>()),
           muxers_(muxers),
           engine_(identity.context,
                   {.role = role,
                    .protocols = with_none(muxers),
-                   .verify = judge(remote_key_, identity.clock, std::move(expected))}) {}
+                   .verify = judge(
+                       remote_key_, identity.clock, std::move(expected), std::move(limiter))}) {}
 
     [[nodiscard]] crypto::TlsEngine& engine() { return engine_; }
 
@@ -82,12 +84,16 @@ private:
     }
 
     // Owns all that it needs: the engine moves, and outlives the handshake.
-    static std::function<Result<>(std::span<const Bytes>)> judge(KeyPlace place,
-                                                                 WallClock clock,
-                                                                 std::optional<PeerId> expected) {
-        return [place = std::move(place), clock = std::move(clock), expected = std::move(expected)](
-                   std::span<const Bytes> chain) -> Result<> {
-            KWAAI_TRY(*place, verify_tls_chain(chain, clock(), expected));
+    static std::function<Result<>(std::span<const Bytes>)> judge(
+        KeyPlace place,
+        WallClock clock,
+        std::optional<PeerId> expected,
+        std::shared_ptr<SignatureLimiter> limiter) {
+        return [place = std::move(place),
+                clock = std::move(clock),
+                expected = std::move(expected),
+                limiter = std::move(limiter)](std::span<const Bytes> chain) -> Result<> {
+            KWAAI_TRY(*place, verify_tls_chain(chain, clock(), expected, limiter.get()));
             return {};
         };
     }
@@ -114,21 +120,27 @@ io::Task<Result<SecureChannel>> tls_outbound(std::unique_ptr<io::Stream> raw,
                                              const TlsIdentity& identity,
                                              const std::vector<std::string>& muxers,
                                              std::optional<PeerId> expected,
-                                             std::optional<codec::Buffer> residue) {
-    Handshake handshake(crypto::TlsRole::client, identity.state(), muxers, std::move(expected));
+                                             std::optional<codec::Buffer> residue,
+                                             const HandshakeBounds& bounds) {
+    Handshake handshake(
+        crypto::TlsRole::client, identity.state(), muxers, std::move(expected), nullptr);
     if (!residue) {
         KWAAI_CO_TRY(residue, co_await propose(*raw, handshake.engine()));
     }
-    KWAAI_CO_CHECKED(co_await shake_hands(*raw, handshake.engine(), std::move(*residue)));
+    KWAAI_CO_CHECKED(
+        co_await shake_hands(*raw, handshake.engine(), std::move(*residue), bounds.tls_bytes_max));
     co_return handshake.finish(std::move(raw));
 }
 
 io::Task<Result<SecureChannel>> tls_inbound(std::unique_ptr<io::Stream> raw,
                                             const TlsIdentity& identity,
                                             const std::vector<std::string>& muxers,
-                                            codec::Buffer residue) {
-    Handshake handshake(crypto::TlsRole::server, identity.state(), muxers, std::nullopt);
-    KWAAI_CO_CHECKED(co_await shake_hands(*raw, handshake.engine(), std::move(residue)));
+                                            codec::Buffer residue,
+                                            const HandshakeBounds& bounds) {
+    Handshake handshake(
+        crypto::TlsRole::server, identity.state(), muxers, std::nullopt, bounds.signatures);
+    KWAAI_CO_CHECKED(
+        co_await shake_hands(*raw, handshake.engine(), std::move(residue), bounds.tls_bytes_max));
     co_return handshake.finish(std::move(raw));
 }
 

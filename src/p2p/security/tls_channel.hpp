@@ -12,6 +12,7 @@
 #include "codec/buffer.hpp"
 #include "crypto/certificate.hpp"
 #include "crypto/key.hpp"
+#include "p2p/security/handshake_bounds.hpp"
 #include "p2p/security/secure_channel.hpp"
 #include "p2p/security/tls_handshake.hpp"
 
@@ -43,19 +44,22 @@ private:
 };
 
 /// As the dialler. Errors as secure_outbound(); a listener that refuses us may say so only to the
-/// first read. `Errc::limit_exceeded` for a handshake of more than kTlsHandshakeBytesMax.
+/// first read. `Errc::limit_exceeded` for a handshake of more bytes than `bounds` allow.
 /// @param residue bytes that came behind the agreement on "/tls/1.0.0"; nothing where that is still
 ///   to be proposed, in one flight with the ClientHello
+/// @param bounds outlives the handshake
 io::Task<Result<SecureChannel>> tls_outbound(std::unique_ptr<io::Stream> raw,
                                              const TlsIdentity& identity,
                                              const std::vector<std::string>& muxers,
                                              std::optional<PeerId> expected,
-                                             std::optional<codec::Buffer> residue);
+                                             std::optional<codec::Buffer> residue,
+                                             const HandshakeBounds& bounds);
 
 /// As the listener.
 io::Task<Result<SecureChannel>> tls_inbound(std::unique_ptr<io::Stream> raw,
                                             const TlsIdentity& identity,
                                             const std::vector<std::string>& muxers,
-                                            codec::Buffer residue);
+                                            codec::Buffer residue,
+                                            const HandshakeBounds& bounds);
 
 }  // namespace kwaai::p2p

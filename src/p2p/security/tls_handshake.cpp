@@ -5,7 +5,10 @@
 
 namespace kwaai::p2p {
 
-io::Task<Result<>> shake_hands(io::Stream& raw, crypto::TlsEngine& engine, codec::Buffer residue) {
+io::Task<Result<>> shake_hands(io::Stream& raw,
+                               crypto::TlsEngine& engine,
+                               codec::Buffer residue,
+                               std::size_t bytes_max) {
     engine.feed(residue);
     std::array<std::byte, 4096> chunk;
     std::size_t total = residue.size();
@@ -24,10 +27,9 @@ io::Task<Result<>> shake_hands(io::Stream& raw, crypto::TlsEngine& engine, codec
         if (count == 0)
             co_return fail(Errc::closed, "the peer ended the connection during the handshake");
         total += count;
-        if (total > kTlsHandshakeBytesMax)
-            co_return fail(
-                Errc::limit_exceeded,
-                "a handshake of more than " + std::to_string(kTlsHandshakeBytesMax) + " bytes");
+        if (total > bytes_max)
+            co_return fail(Errc::limit_exceeded,
+                           "a handshake of more than " + std::to_string(bytes_max) + " bytes");
         engine.feed(Bytes(chunk).first(count));
     }
 }

@@ -10,14 +10,15 @@
 
 namespace kwaai::p2p {
 
-/// What is read before the peer is known: its certificate with RSA-8192 keys, and as much again.
-constexpr std::size_t kTlsHandshakeBytesMax = 32 << 10;
-
 /// Moves bytes between `raw` and `engine` until its handshake is done; both outlive it. Where it
 /// fails, the peer is told why, if it listens. Errors of TlsEngine::handshake; `Errc::closed` where
-/// the peer ends the connection, `limit_exceeded` for more than kTlsHandshakeBytesMax. No time
-/// limit of its own.
+/// the peer ends the connection, `limit_exceeded` for more than `bytes_max`. No time limit of its
+/// own.
 /// @param residue bytes of the peer that were read already
-io::Task<Result<>> shake_hands(io::Stream& raw, crypto::TlsEngine& engine, codec::Buffer residue);
+/// @param bytes_max what is read before the peer is known
+io::Task<Result<>> shake_hands(io::Stream& raw,
+                               crypto::TlsEngine& engine,
+                               codec::Buffer residue,
+                               std::size_t bytes_max);
 
 }  // namespace kwaai::p2p

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "p2p/limits.hpp"
 #include "p2p/security/tls_handshake.hpp"
 #include "p2p/security/tls_stream.hpp"
 
@@ -9,11 +10,12 @@ namespace kwaai::p2p {
 namespace {
 
 constexpr std::size_t kNamesTold = 4;
+constexpr std::size_t kHandshakeBytesMax = Limits().tls_handshake_bytes_max;
 
 io::Task<Result<std::unique_ptr<io::Stream>>> secured(std::unique_ptr<io::Stream> raw,
                                                       crypto::TlsEngine engine) {
     codec::Buffer nothing;
-    KWAAI_CO_CHECKED(co_await shake_hands(*raw, engine, std::move(nothing)));
+    KWAAI_CO_CHECKED(co_await shake_hands(*raw, engine, std::move(nothing), kHandshakeBytesMax));
     co_return make_tls_stream(std::move(raw), std::move(engine));
 }
 
