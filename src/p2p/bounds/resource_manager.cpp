@@ -251,13 +251,20 @@ Result<std::shared_ptr<StreamScope>> ConnectionScope::open_stream(Direction dire
         return fail(Errc::limit_exceeded,
                     "this node agrees on the protocols of " +
                         std::to_string(ledger_->pending_streams) + " streams, its limit");
+    if (is_inbound && pending_streams_ >= ledger_->limits.streams_pending_per_connection_max)
+        return fail(Errc::limit_exceeded,
+                    "the protocols of " + std::to_string(pending_streams_) +
+                        " streams of this connection are not agreed yet, its limit");
     const std::array accounts{&ledger_->account_of(peer_), &ledger_->system};
     const Result<> added = add_to_all(accounts, place);
     if (!added) {
         ledger_->drop_if_empty(*peer_);
         return std::unexpected<Error>(added.error());
     }
-    if (is_inbound) ++ledger_->pending_streams;
+    if (is_inbound) {
+        ++ledger_->pending_streams;
+        ++pending_streams_;
+    }
     add(use_, place);
     return std::make_shared<StreamScope>(shared_from_this(), place);
 }
@@ -272,11 +279,16 @@ StreamScope::~StreamScope() {
         count_down(ledger.protocols, *protocol_);
         count_down(ledger.protocols_of_peers, {*protocol_, *peer});
     } else if (place_.streams_inbound > 0) {
-        --ledger.pending_streams;
+        count_agreed();
     }
     subtract(connection_->use_, place_);
     subtract(ledger.system.use, place_);
     ledger.take_from_peer(peer, place_);
+}
+
+void StreamScope::count_agreed() {
+    --connection_->ledger_->pending_streams;
+    --connection_->pending_streams_;
 }
 
 Result<> StreamScope::set_protocol(std::string_view protocol) {
@@ -292,7 +304,7 @@ Result<> StreamScope::set_protocol(std::string_view protocol) {
                     "protocol " + name + " has all the streams it may have with this peer");
     ++ledger.protocols[name];
     ++ledger.protocols_of_peers[key];
-    --ledger.pending_streams;
+    count_agreed();
     protocol_ = name;
     return {};
 }

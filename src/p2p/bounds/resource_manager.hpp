@@ -81,6 +81,7 @@ private:
     ResourceUse place_;  // the connection itself, until end()
     ResourceUse use_;    // all of it
     std::size_t buffered_bytes_ = 0;
+    std::size_t pending_streams_ = 0;  // inbound, whose protocol is not agreed yet
 };
 
 /// One stream in the accounts, until it dies. What it may buffer is bounded by its window
@@ -97,6 +98,8 @@ public:
     [[nodiscard]] Result<> set_protocol(std::string_view protocol);
 
 private:
+    void count_agreed();
+
     std::shared_ptr<ConnectionScope> connection_;
     ResourceUse place_;
     std::optional<std::string> protocol_;

@@ -133,6 +133,25 @@ TEST_CASE("each number of streams ends where its limit says, and begins again be
     CHECK(held.size() == 50);  // streams_max
 }
 
+TEST_CASE("a connection has so many streams whose protocol is not agreed, and others have theirs") {
+    const Limits limits;
+    ResourceManager manager(limits);
+    const auto greedy = open_one(manager, make_identity(1));
+    const auto other = open_one(manager, make_identity(2));
+    auto pending = open_streams(*greedy, Direction::inbound);
+    CHECK(pending.size() == limits.streams_pending_per_connection_max);
+    const auto refused = greedy->open_stream(Direction::inbound);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error().code == Errc::limit_exceeded);
+    CHECK(greedy->open_stream(Direction::outbound).has_value());
+    CHECK(other->open_stream(Direction::inbound).has_value());
+    REQUIRE(pending.front()->set_protocol("/a").has_value());
+    pending.push_back(greedy->open_stream(Direction::inbound).value());
+    CHECK_FALSE(greedy->open_stream(Direction::inbound).has_value());
+    pending.pop_back();
+    CHECK(greedy->open_stream(Direction::inbound).has_value());
+}
+
 TEST_CASE("pings and identify have fewer streams than other protocols") {
     const Limits limits;
     ResourceManager manager(limits);
