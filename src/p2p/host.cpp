@@ -33,6 +33,7 @@ Host::State::State(io::Network& some_network, io::Clock& some_clock, HostOptions
       resources(options.limits),
       manager(std::make_shared<ConnectionManager>(options.limits)),
       sources(options.limits, options.trusted_networks),
+      handshakes(options.limits),
       ip6(options.limits),
       udp(options.limits) {
     if (!options.random) options.random = crypto::fill_random;

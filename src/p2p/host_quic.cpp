@@ -81,36 +81,31 @@ void Host::State::admit_quic(QuicEndpoint& endpoint, const QuicArrival& arrival)
     if (options.gater != nullptr && !options.gater->may_accept(from.host)) return;
     // TCP's handshake proves an address before this one begins.
     const bool is_proven = arrival.hello.original.has_value();
-    if (!is_proven && !sources.is_quiet(from.host, clock.now()))
+    if (!is_proven && (is_full_of_handshakes() || !sources.is_quiet(from.host, clock.now())))
         return endpoint.ask_for_proof(arrival);
-    auto scope = resources.open_connection(Direction::inbound, false);
-    if (!scope) return;
-    SourceLimiter::Admitted admitted = sources.admit(from.host, clock.now());
-    if (admitted.pending == nullptr) return;
-    ConnectionPlace place{.scope = std::move(*scope), .source = std::move(admitted.connection)};
-    auto session = endpoint.take(arrival, place.scope.get());
-    group->spawn(&State::take_quic,
-                 std::ref(*this),
-                 std::move(session),
-                 arrival.from,
-                 std::move(place),
-                 std::move(admitted.pending));
+    std::shared_ptr<Arrival> taken = admit(from.host, false);
+    if (taken == nullptr) return;
+    taken->session = endpoint.take(arrival, taken->place.scope.get());
+    taken->from = arrival.from;
+    group->spawn(&State::take, std::ref(*this), std::move(taken));
 }
 
-io::Task<void> Host::State::take_quic(std::unique_ptr<QuicSession> session,
-                                      io::Endpoint from,
-                                      ConnectionPlace place,
-                                      SourceLease /*pending*/) {
-    // The session dies before the account that it has.
-    Unadopted made(std::move(session));
-    auto shaking = made.session->handshake();
+Host::State::Arrival::Arrival() = default;
+Host::State::Arrival::~Arrival() = default;
+
+io::Task<void> Host::State::take_quic(std::shared_ptr<Arrival> arrival) {
+    auto shaking = arrival->session->handshake();
     auto peer =
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(shaking));
-    if (!peer || group == nullptr || is_closing) co_return;
-    const auto address = Multiaddr::of(io::to_address(from), Transport::quic);
+    if (!peer || arrival->is_ended || group == nullptr || is_closing) co_return;
+    const auto address = Multiaddr::of(io::to_address(arrival->from), Transport::quic);
     if (!address) co_return;
-    const auto started = start_session(
-        *peer, std::move(made.session), address->with_peer(*peer), false, std::move(place));
+    arrival->lease.reset();
+    const auto started = start_session(*peer,
+                                       std::move(arrival->session),
+                                       address->with_peer(*peer),
+                                       false,
+                                       std::move(arrival->place));
     static_cast<void>(started);  // a refused peer gets no answers any more
 }
 

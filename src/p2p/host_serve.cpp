@@ -70,32 +70,74 @@ void Host::State::admit_connection(std::unique_ptr<io::Stream> raw) {
     const auto address = io::parse_address(raw->peer());
     if (!address) return;
     if (options.gater != nullptr && !options.gater->may_accept(address->host)) return;
-    auto scope = resources.open_connection(Direction::inbound, true);
-    if (!scope) return;
-    SourceLimiter::Admitted admitted = sources.admit(address->host, clock.now());
-    if (admitted.pending == nullptr) return;
-    ConnectionPlace place{.scope = std::move(*scope), .source = std::move(admitted.connection)};
-    group->spawn(&State::take_connection,
-                 std::ref(*this),
-                 std::move(raw),
-                 std::move(place),
-                 std::move(admitted.pending));
+    std::shared_ptr<Arrival> arrival = admit(address->host, true);
+    if (arrival == nullptr) return;
+    arrival->raw = std::move(raw);
+    group->spawn(&State::take, std::ref(*this), std::move(arrival));
 }
 
-io::Task<void> Host::State::take_connection(std::unique_ptr<io::Stream> raw,
-                                            ConnectionPlace place,
-                                            SourceLease /*pending*/) {
-    const auto socket = io::parse_address(raw->peer());
+bool Host::State::is_full_of_handshakes() const {
+    return resources.pending().connections_inbound >= options.limits.pending_inbound_max;
+}
+
+// Where all places are taken by handshakes a slow one ends, but not for who may not come anyway.
+std::shared_ptr<Host::State::Arrival> Host::State::admit(const std::string& ip,
+                                                         bool has_descriptor) {
+    const io::TimePoint now = clock.now();
+    auto scope = resources.open_connection(Direction::inbound, has_descriptor);
+    std::function<void()> end_slow;
+    if (!scope && is_full_of_handshakes()) end_slow = handshakes.end_for(ip, now);
+    if (!scope && !end_slow) return nullptr;
+    SourceLimiter::Admitted admitted = sources.admit(ip, now);
+    if (admitted.pending == nullptr) return nullptr;
+    if (!scope) {
+        end_slow();
+        scope = resources.open_connection(Direction::inbound, has_descriptor);
+        if (!scope) return nullptr;
+    }
+    auto arrival = std::make_shared<Arrival>();
+    arrival->place = {.scope = std::move(*scope), .source = std::move(admitted.connection)};
+    arrival->source = std::move(admitted.pending);
+    arrival->lease = handshakes.begin(ip, now, [ending = arrival.get()] { ending->end(); });
+    return arrival;
+}
+
+void Host::State::Arrival::end() {
+    is_ended = true;
+    place.scope->end();
+    source.reset();
+    lease.reset();
+    if (group != nullptr) group->cancel();
+}
+
+io::Task<void> Host::State::take(std::shared_ptr<Arrival> arrival) {
+    co_await io::with_group(&State::take_alone, std::ref(*this), std::move(arrival));
+}
+
+io::Task<void> Host::State::take_alone(io::TaskGroup& alone,
+                                       State& state,
+                                       std::shared_ptr<Arrival> arrival) {
+    arrival->group = &alone;
+    const bool is_quic = arrival->session != nullptr;
+    alone.spawn(
+        is_quic ? &State::take_quic : &State::take_connection, std::ref(state), std::move(arrival));
+    co_return;
+}
+
+io::Task<void> Host::State::take_connection(std::shared_ptr<Arrival> arrival) {
+    const auto socket = io::parse_address(arrival->raw->peer());
     if (!socket) co_return;
-    auto upgrading = upgrade_inbound(std::move(raw));
+    auto upgrading = upgrade_inbound(std::move(arrival->raw));
     auto upgraded =
         co_await io::with_timeout(clock, options.limits.handshake_timeout, std::move(upgrading));
-    if (!upgraded || group == nullptr || is_closing) co_return;
+    if (!upgraded || arrival->is_ended || group == nullptr || is_closing) co_return;
     const auto address = Multiaddr::of(*socket, upgraded->transport);
     if (!address) co_return;
+    arrival->lease.reset();
     SecureChannel& channel = upgraded->channel;
     const Multiaddr from = address->with_peer(channel.remote);
-    const auto started = start_connection(std::move(channel), from, false, std::move(place));
+    const auto started =
+        start_connection(std::move(channel), from, false, std::move(arrival->place));
     static_cast<void>(started);  // a refused peer sees its connection end
 }
 

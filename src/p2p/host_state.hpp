@@ -9,13 +9,15 @@
 
 #include "io/event.hpp"
 #include "io/task_group.hpp"
+#include "io/udp.hpp"
 #include "p2p/bounds/black_hole.hpp"
 #include "p2p/bounds/connection_manager.hpp"
 #include "p2p/bounds/dial_ranking.hpp"
+#include "p2p/bounds/pending_handshakes.hpp"
 #include "p2p/bounds/resource_manager.hpp"
+#include "p2p/bounds/signature_limiter.hpp"
 #include "p2p/bounds/source_limiter.hpp"
 #include "p2p/connection.hpp"
-#include "p2p/bounds/signature_limiter.hpp"
 #include "p2p/host.hpp"
 #include "p2p/muxer/window_memory.hpp"
 #include "p2p/peer_book.hpp"
@@ -51,6 +53,26 @@ struct Host::State {
     struct Upgraded {
         SecureChannel channel;
         Transport transport = Transport::tcp;
+    };
+
+    /// A connection that came and whose handshake is under way: over TCP, or over QUIC.
+    struct Arrival {
+        Arrival();
+        Arrival(const Arrival&) = delete;
+        Arrival& operator=(const Arrival&) = delete;
+        ~Arrival();
+
+        /// Its place is free at once; it unwinds.
+        void end();
+
+        ConnectionPlace place;
+        SourceLease source;
+        PendingHandshakes::Lease lease;
+        std::unique_ptr<io::Stream> raw;
+        std::unique_ptr<QuicSession> session;  // dies before the account that it has
+        io::Endpoint from;                     // of `session`
+        io::TaskGroup* group = nullptr;        // runs it alone
+        bool is_ended = false;
     };
 
     /// One stream in the accounts, until it dies.
@@ -134,9 +156,14 @@ struct Host::State {
     void start_accepting(Listening& listening);
     io::Task<void> accept_connections(std::shared_ptr<io::Listener> listener);
     void admit_connection(std::unique_ptr<io::Stream> raw);
-    io::Task<void> take_connection(std::unique_ptr<io::Stream> raw,
-                                   ConnectionPlace place,
-                                   SourceLease pending);
+    [[nodiscard]] bool is_full_of_handshakes() const;
+    /// A place for one that came from `ip`; null where there is none.
+    [[nodiscard]] std::shared_ptr<Arrival> admit(const std::string& ip, bool has_descriptor);
+    io::Task<void> take(std::shared_ptr<Arrival> arrival);
+    static io::Task<void> take_alone(io::TaskGroup& alone,
+                                     State& state,
+                                     std::shared_ptr<Arrival> arrival);
+    io::Task<void> take_connection(std::shared_ptr<Arrival> arrival);
     [[nodiscard]] bool may_keep(const PeerId& peer,
                                 Direction direction,
                                 const Multiaddr& address) const;
@@ -188,10 +215,7 @@ struct Host::State {
     void refuse_quic();
     void close_quic();
     void admit_quic(QuicEndpoint& endpoint, const QuicArrival& arrival);
-    io::Task<void> take_quic(std::unique_ptr<QuicSession> session,
-                             io::Endpoint from,
-                             ConnectionPlace place,
-                             SourceLease pending);
+    io::Task<void> take_quic(std::shared_ptr<Arrival> arrival);
     io::Task<Result<std::shared_ptr<Connection>>> dial_quic(PeerId peer,
                                                             Multiaddr address,
                                                             io::Address socket,
@@ -224,6 +248,7 @@ struct Host::State {
     io::Clock& clock;
     HostOptions options;
     PeerId id;
+    std::shared_ptr<SignatureLimiter> signatures;
     SecureIdentity secure;
     PeerBook book;
     WindowMemory windows;
@@ -247,10 +272,10 @@ struct Host::State {
     ResourceManager resources;
     std::shared_ptr<ConnectionManager> manager;  // leases of streams outlive the host
     SourceLimiter sources;
+    PendingHandshakes handshakes;
     BlackHoleDetector ip6;
     BlackHoleDetector udp;
     std::size_t dials = 0;  // addresses being tried
-    std::shared_ptr<SignatureLimiter> signatures;
     io::Event dial_freed;
     io::Event identity_moved;
     std::uint64_t identity_version = 0;  // of what identify tells

@@ -34,6 +34,10 @@ SourceLease hold_both(SourceLease one, SourceLease other) {
 
 }  // namespace
 
+std::string source_key(std::string_view ip) {
+    return source_of(ip_bytes(ip));
+}
+
 SourceLimiter::SourceLimiter(const Limits& limits, std::vector<Subnet> trusted)
     : limits_(limits),
       trusted_(std::move(trusted)),

@@ -15,6 +15,9 @@
 
 namespace kwaai::p2p {
 
+/// What is bounded together: all of an IPv4 address, or of an IPv6 /56, has the same.
+[[nodiscard]] std::string source_key(std::string_view ip);
+
 /// Holds a place in a count until it dies.
 using SourceLease = std::shared_ptr<void>;
 
