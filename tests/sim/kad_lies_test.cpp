@@ -206,6 +206,7 @@ Outcome run(std::uint64_t seed, std::size_t rounds) {
     return outcome;
 }
 
+// CVE-2023-26248: the liars name each other, and peers invented near the key.
 TEST_CASE("a fifth of the nodes that lie together make one lookup in a hundred fail at most") {
     const std::uint64_t first = testing::seed(1);
     const std::uint64_t seeds = kad_seeds(10);

@@ -225,7 +225,7 @@ io::Task<void> flood_for_a_while(io::TaskGroup& group, World& at, std::size_t& o
 
 TEST_CASE(
     "peers that fill streams which nobody reads stay within the memory; others are served "
-    "(CVE-2022-23492)") {
+    "(CVE-2022-23492, CVE-2022-23486, CVE-2022-23487)") {
     Limits limits;
     limits.memory_max = 8 << 20;
     World world(5, limits);

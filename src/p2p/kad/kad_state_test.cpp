@@ -317,6 +317,7 @@ TEST_CASE("a store of values bounds their bytes") {
     CHECK_FALSE(store.put(codec::Buffer(1), codec::Buffer(101), kStart).has_value());
 }
 
+// The class of CVE-2026-35405 and GHSA-v5hw-cv9c-rpg7 (registrations without end).
 TEST_CASE("providers of a key are bounded, renewed, and lose their addresses before their place") {
     DhtLimits limits;
     limits.providers_per_key_max = 3;

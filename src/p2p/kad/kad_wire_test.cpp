@@ -102,6 +102,20 @@ TEST_CASE("peers that are none, too long, too many or there twice are left out")
     CHECK(read->closer[1].peer == make_identity(10));
 }
 
+TEST_CASE("messages in a message that hold nothing are not kept (the class of CVE-2026-46679)") {
+    codec::Buffer body;
+    codec::ProtoWriter writer(body);
+    writer.varint(1, 4);
+    for (int i = 0; i < 20'000; ++i) {
+        writer.bytes(8, Bytes());
+        writer.bytes(9, Bytes());
+    }
+    const auto read = decode_message(body, kLimits);
+    REQUIRE(read.has_value());
+    CHECK(read->closer.capacity() <= kLimits.peers_max);
+    CHECK(read->providers.capacity() <= kLimits.peers_max);
+}
+
 TEST_CASE("an address that nobody can parse is left out, and its peer is kept") {
     codec::Buffer peer;
     codec::ProtoWriter peer_writer(peer);

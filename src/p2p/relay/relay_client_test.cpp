@@ -43,6 +43,7 @@ io::Task<Result<Reservation>> reserve_at(RelayWorld& world, HopMessage message) 
     co_return place;
 }
 
+// The class of CVE-2026-33040 and CVE-2026-34219 (times that a peer chooses overflow).
 TEST_CASE("no reservation is believed to last for ever, nor to be over at once") {
     run_relays(2, 0, {}, [](RelayWorld& world) -> io::Task<void> {
         const RelayClientLimits limits;

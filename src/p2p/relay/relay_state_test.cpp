@@ -18,6 +18,7 @@ Multiaddr address(const std::string& text) {
     return Multiaddr::parse(text).value();
 }
 
+// The class of CVE-2026-35405 and GHSA-v5hw-cv9c-rpg7 (registrations without end).
 TEST_CASE("a relay has places for so many peers in all") {
     RelayLimits limits;
     limits.reservations_max = 2;
