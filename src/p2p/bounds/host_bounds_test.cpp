@@ -240,5 +240,35 @@ TEST_CASE(
     });
 }
 
+io::Task<void> ask_echo(Host& host, PeerId peer, std::size_t& served) {
+    auto stream = co_await host.open(std::move(peer), "/echo/1.0.0");
+    if (!stream) co_return;
+    std::array<std::byte, 1> byte{};
+    const Bytes sent(byte);
+    const Result<> written = co_await (*stream)->write(sent);
+    if (!written) co_return;
+    const MutableBytes into(byte);
+    const auto count = co_await (*stream)->read_some(into);
+    if (count && *count == 1) ++served;
+}
+
+io::Task<void> ask_often(io::TaskGroup& group, World& at, std::size_t& served) {
+    for (int i = 0; i < 600; ++i)
+        group.spawn(ask_echo, std::ref(*at.hosts[1]), at.hosts[0]->id(), std::ref(served));
+    co_return;
+}
+
+TEST_CASE("who opens hundreds of streams at once, and speaks on them, is served on all") {
+    World world(2, Limits());
+    world.run([](World& at) -> io::Task<void> {
+        at.hosts[0]->handle("/echo/1.0.0", echo);
+        const auto connected = co_await at.hosts[1]->connect(at.address(0));
+        REQUIRE(connected);
+        std::size_t served = 0;
+        co_await io::with_group(ask_often, std::ref(at), std::ref(served));
+        CHECK(served == 600);
+    });
+}
+
 }  // namespace
 }  // namespace kwaai::p2p
