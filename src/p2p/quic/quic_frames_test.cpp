@@ -1,6 +1,8 @@
 // What becomes of QUIC peers that send control frames out of place or without end: the classes of
 // quic-go's advisories.
+#include "base/random.hpp"
 #include "p2p/quic/quic_forger_test.hpp"
+#include "testing/fixtures.hpp"
 
 using namespace kwaai;
 using namespace kwaai::p2p;
@@ -34,6 +36,115 @@ public:
 
     int count = 0;
 };
+
+// Frames of all types, mostly well-formed, with numbers that are mostly small.
+class AnyFrames {
+public:
+    explicit AnyFrames(std::uint64_t seed) : random_(seed), left_(1 + seed % 5) {}
+
+    void operator()(Packet /*kind*/, std::span<std::uint8_t> frames) {
+        if (left_ == 0 || below(6) != 0) return;
+        --left_;
+        Frames all;
+        for (std::uint32_t count = 1 + below(8); count > 0; --count)
+            append_frame(all);
+        // Some keep what ngtcp2 wrote in front.
+        const std::size_t front =
+            below(2) == 0 ? 0 : below(static_cast<std::uint32_t>(frames.size()));
+        frames = frames.subspan(front);
+        const std::size_t size = std::min(all.size(), frames.size());
+        if (below(2) == 0) std::ranges::fill(frames, std::uint8_t{0});
+        std::copy_n(all.begin(), size, frames.begin());
+    }
+
+private:
+    std::uint32_t below(std::uint32_t bound) {
+        return static_cast<std::uint32_t>(random_.next() % std::max(bound, 1U));
+    }
+
+    std::uint32_t number() {
+        switch (below(8)) {
+            case 0: return below(1U << 30);
+            case 1: return below(100'000);
+            default: return below(12);
+        }
+    }
+
+    void append_bytes(Frames& to, std::uint32_t count) {
+        for (; count > 0; --count)
+            to.push_back(static_cast<std::uint8_t>(random_.next()));
+    }
+
+    // RFC 9000, table 3: how many integers each type has, and what is behind them.
+    void append_frame(Frames& to) {
+        static constexpr std::array<std::uint8_t, 32> kIntegers{0, 0, 4, 7, 3, 2, 1, 0, 1, 1, 1,
+                                                                1, 2, 2, 2, 2, 1, 2, 1, 1, 1, 2,
+                                                                1, 1, 2, 1, 0, 0, 3, 2, 0, 0};
+        const auto type = static_cast<std::uint8_t>(below(34));
+        if (type >= kIntegers.size()) return append_bytes(to, 1 + below(20));
+        to.push_back(type);
+        const bool is_close = type == 0x1c || type == 0x1d;  // whose reason has no bytes
+        for (std::uint8_t i = 0; i < kIntegers.at(type); ++i) {
+            const bool is_none = (type <= 3 && i == 2) || (is_close && i + 1 == kIntegers.at(type));
+            append_integer(to, is_none ? 0 : number());
+        }
+        if (type == kCryptoFrame || type == 0x07 ||
+            (type >= 0x08 && type <= 0x0f && (type & 2) != 0)) {
+            const std::uint32_t size = below(30);
+            append_integer(to, size);
+            append_bytes(to, size);
+        }
+        if (type == kNewIdFrame) {
+            to.push_back(8);
+            append_bytes(to, 8 + NGTCP2_STATELESS_RESET_TOKENLEN);
+        }
+        if (type == kPathChallengeFrame || type == kPathChallengeFrame + 1) append_bytes(to, 8);
+    }
+
+    CounterRandom random_;
+    std::uint64_t left_;  // packets to be changed
+};
+
+// Does with streams what a node may.
+void use_streams(QuicCore& core, CounterRandom& random) {
+    static const std::vector<std::byte> content(3000);
+    static const std::array<Bytes, 1> parts{Bytes(content)};
+    std::vector<QuicStream*> changed;
+    core.take_changed(changed);
+    if (core.is_refusing()) return;
+    if (!core.is_open_blocked() && random.next() % 2 == 0) {
+        QuicStream& stream = core.open();
+        static_cast<void>(core.begin_write(stream, parts));
+        if (random.next() % 3 == 0) core.reset(stream, 7);
+    }
+    while (QuicStream* const stream = core.accept()) {
+        std::array<std::byte, 500> into{};
+        static_cast<void>(core.read(*stream, into));
+        if (random.next() % 2 == 0)
+            core.close(*stream);
+        else
+            static_cast<void>(core.begin_write(*stream, parts));
+    }
+}
+
+// Whether `core` ended it.
+template <class World>
+bool exchange_anything(QuicCore& core, World& world, std::uint64_t seed) {
+    AnyFrames frames(seed);
+    CounterRandom random(seed + 1);
+    world.forger->forge = std::ref(frames);
+    for (int i = 0; i < 30 && !core.is_ended(); ++i) {
+        if (core.is_handshaken()) static_cast<void>(world.forger->open());
+        world.exchange(1);
+        use_streams(core, random);
+        if (random.next() % 4 == 0) world.now += 300ms;
+    }
+    const bool is_ended = core.is_ended();
+    core.close(world.now);
+    world.exchange(2);
+    CHECK(core.is_ended());
+    return is_ended;
+}
 
 }  // namespace
 
@@ -170,4 +281,25 @@ TEST_CASE("an acknowledgement behind the end of the handshake is one (CVE-2023-4
     world.exchange(5);
     CHECK(world.server->has_incoming());
     CHECK_FALSE(world.server->is_ended());
+}
+
+TEST_CASE("whatever frames a QUIC client or server sends, the other side goes on or ends") {
+    const std::uint64_t first = testing::seed(1);
+    std::size_t ended_by_server = 0;
+    std::size_t ended_by_client = 0;
+    constexpr std::size_t kSeeds = 40;
+    for (std::uint64_t seed = first; seed < first + kSeeds; ++seed) {
+        CAPTURE(seed);
+        HostileClient client;
+        if (seed % 2 == 0) client.meet();
+        if (exchange_anything(*client.server, client, seed)) ++ended_by_server;
+        CHECK(client.server_side.ids.most <= 9);
+        HostileServer server;
+        if (seed % 2 == 0) server.exchange(5);
+        if (exchange_anything(*server.client, server, seed)) ++ended_by_client;
+    }
+    for (const std::size_t ended : {ended_by_server, ended_by_client}) {
+        CHECK(ended > kSeeds / 4);
+        CHECK(ended < kSeeds);
+    }
 }
