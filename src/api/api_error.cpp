@@ -27,6 +27,7 @@ int http_status(Errc code) {
         case Errc::limit_exceeded: return 400;
         case Errc::not_found: return 404;
         case Errc::unavailable:
+        case Errc::wrong_peer:
         case Errc::cancelled:
         case Errc::closed: return 503;
         case Errc::timed_out: return 504;

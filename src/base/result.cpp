@@ -13,6 +13,7 @@ std::string_view to_string(Errc code) {
         case Errc::cancelled: return "cancelled";
         case Errc::closed: return "closed";
         case Errc::limit_exceeded: return "limit exceeded";
+        case Errc::wrong_peer: return "another peer";
         case Errc::io: return "input/output error";
     }
     return "unknown error";

@@ -20,6 +20,7 @@ enum class Errc : std::uint8_t {
     cancelled,
     closed,
     limit_exceeded,
+    wrong_peer,  ///< somebody else than was asked for is there
     io,
 };
 

@@ -15,6 +15,7 @@ int exit_status(Errc code) {
         case Errc::timed_out:
         case Errc::unavailable:
         case Errc::limit_exceeded:
+        case Errc::wrong_peer:
         case Errc::io: return kFailure;
     }
     return kFailure;

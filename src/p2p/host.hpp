@@ -161,7 +161,7 @@ public:
     /// Makes sure that there is a connection to the peer that `address` ends with (/p2p/ID is
     /// required). Errors: `invalid_argument` for an address that cannot be dialled or is this
     /// node's own, `unavailable` with every address that was tried and why it failed (or "backing
-    /// off for 12 s"), `timed_out`, `malformed` where the other end is another peer or breaks a
+    /// off for 12 s"), `timed_out`, `wrong_peer`, `malformed` where the other end breaks a
     /// protocol.
     /// What begins with /dnsaddr is looked up, its answers are dialled and remembered; without
     /// /p2p/ID the peers that it names are tried in turn. `not_found` where it names none.

@@ -121,7 +121,7 @@ io::Task<Result<SecureChannel>> Host::State::upgrade_adopted(std::unique_ptr<io:
     const std::vector<std::string> muxers{kYamuxProtocol};
     KWAAI_CO_TRY(SecureChannel channel, co_await secure_inbound(std::move(raw), secure, muxers));
     if (expected && channel.remote != *expected)
-        co_return std::unexpected<Error>(other_peer_error(channel.remote, *expected));
+        co_return std::unexpected<Error>(wrong_peer_error(channel.remote, *expected));
     KWAAI_CO_CHECKED(co_await agree_on_muxer(channel, false));
     co_return channel;
 }

@@ -233,7 +233,7 @@ io::Task<void> Host::State::race_one(PeerId peer, Multiaddr address, Race& race)
         if (race.winner == nullptr) race.winner = std::move(*connection);
         co_return;
     }
-    if (is_other_peer(connection.error()))
+    if (connection.error().code == Errc::wrong_peer)
         book.found_another(peer, address, connection.error().context, clock.now());
     else if (!is_ours(connection.error()))
         book.failed(peer, address, connection.error().context, clock.now());

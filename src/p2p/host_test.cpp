@@ -163,7 +163,7 @@ TEST_CASE("dialling an address where another peer lives fails and names both") {
         const Multiaddr wrong = world.address(1).with_peer(world.host(2).id());
         const auto peer = co_await world.host(0).connect(wrong);
         REQUIRE_FALSE(peer.has_value());
-        CHECK(peer.error().code == Errc::malformed);
+        CHECK(peer.error().code == Errc::wrong_peer);
         CHECK(peer.error().context.find(world.host(1).id().to_text()) != std::string::npos);
         CHECK(peer.error().context.find(world.host(2).id().to_text()) != std::string::npos);
     });

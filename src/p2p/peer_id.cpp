@@ -106,19 +106,9 @@ std::optional<crypto::PublicKey> PeerId::embedded_key() const {
     return std::move(*key);
 }
 
-namespace {
-
-constexpr std::string_view kOtherPeer = "the peer shows the key of ";
-
-}  // namespace
-
-Error other_peer_error(const PeerId& shown, const PeerId& expected) {
-    return {Errc::malformed,
-            std::string(kOtherPeer) + shown.to_text() + ", not that of " + expected.to_text()};
-}
-
-bool is_other_peer(const Error& error) {
-    return error.code == Errc::malformed && error.context.contains(kOtherPeer);
+Error wrong_peer_error(const PeerId& shown, const PeerId& expected) {
+    return {Errc::wrong_peer,
+            "the peer shows the key of " + shown.to_text() + ", not that of " + expected.to_text()};
 }
 
 }  // namespace kwaai::p2p

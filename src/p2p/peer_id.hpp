@@ -53,10 +53,8 @@ private:
     std::uint8_t size_ = 0;
 };
 
-/// Who was dialled and shows the key of another peer (`Errc::malformed`); names both.
-[[nodiscard]] Error other_peer_error(const PeerId& shown, const PeerId& expected);
-/// Whether an error is that one, whatever was put in front of it.
-[[nodiscard]] bool is_other_peer(const Error& error);
+/// Who was dialled and shows the key of another peer: `Errc::wrong_peer`, naming both.
+[[nodiscard]] Error wrong_peer_error(const PeerId& shown, const PeerId& expected);
 
 }  // namespace kwaai::p2p
 

@@ -14,7 +14,8 @@ namespace kwaai::p2p::kad {
 void Dht::State::note_failure(const PeerId& peer, const Error& error) {
     if (error.code == Errc::limit_exceeded || error.code == Errc::invalid_argument) return;
     timings.failed(peer, clock.now());
-    if (error.code == Errc::unsupported || error.code == Errc::malformed)
+    if (error.code == Errc::unsupported || error.code == Errc::malformed ||
+        error.code == Errc::wrong_peer)
         table.remove(peer);
     else
         static_cast<void>(table.failed(peer));

@@ -128,7 +128,7 @@ Task<void> connect_to_another(HostWorld& world) {
     const Multiaddr address = listen_quic(world, 1).with_peer(make_identity(9));
     const auto peer = co_await world.host(0).connect(address);
     REQUIRE(!peer);
-    CHECK(peer.error().code == Errc::malformed);
+    CHECK(peer.error().code == Errc::wrong_peer);
     CHECK(world.host(1).peers().empty());
 }
 

@@ -148,7 +148,7 @@ Task<void> expect_another(TaskGroup& group, QuicWorld& world) {
         world.dialer.endpoint->dial(place_of(world.listener), world.dialer.id(), nullptr);
     const Result<PeerId> peer = co_await dialing->handshake();
     REQUIRE(!peer);
-    CHECK(peer.error().code == Errc::malformed);
+    CHECK(peer.error().code == Errc::wrong_peer);
 }
 
 Task<void> dial_nobody(TaskGroup& /*group*/, QuicWorld& world) {

@@ -81,7 +81,7 @@ Result<crypto::PublicKey> verify_identity(const NoisePayload& payload,
     if (!key) return forward_error(key, "the peer's identity key");
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(*key))
-        return std::unexpected<Error>(other_peer_error(PeerId::of(*key), *expected));
+        return std::unexpected<Error>(wrong_peer_error(PeerId::of(*key), *expected));
     if (limiter != nullptr) {
         KWAAI_CHECKED(limiter->admit(key->type()));
     }

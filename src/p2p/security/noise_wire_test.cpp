@@ -136,7 +136,7 @@ TEST_CASE("another peer than the expected one is refused by name") {
     const Result<crypto::PublicKey> verified =
         verify_identity(payload_of(key_of_seed(1), static_key), static_key, expected);
     REQUIRE_FALSE(verified.has_value());
-    CHECK(verified.error().code == Errc::malformed);
+    CHECK(verified.error().code == Errc::wrong_peer);
     CHECK(verified.error().context.contains(PeerId::of(key_of_seed(1).public_key()).to_text()));
     CHECK(verified.error().context.contains(expected.to_text()));
 }

@@ -250,7 +250,7 @@ TEST_CASE("another peer than the expected one is refused, and both are named") {
     const PeerId expected = PeerId::of(key_of_seed(1).public_key());
     const Verdict verdict = judge(answer, false, expected);
     const Error error = error_of(verdict);
-    CHECK(error.code == Errc::malformed);
+    CHECK(error.code == Errc::wrong_peer);
     CHECK(error.context.contains(expected.to_text()));
     CHECK(error.context.contains("12D3KooWDN7K2vo9rDBdpWGjDwMsQJaWvSqJxKZKg5ywyS42P8aq"));
     CHECK(verdict.answer.size() == kProposal.size() + 34);

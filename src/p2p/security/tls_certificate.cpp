@@ -143,7 +143,7 @@ Result<crypto::PublicKey> verify_tls_chain(std::span<const Bytes> chain,
     KWAAI_TRY(crypto::PublicKey key, crypto::PublicKey::from_protobuf(signed_key.identity_key));
     // Before the signature: the wrong peer is the likelier case, and costs less.
     if (expected && !expected->matches(key))
-        return std::unexpected<Error>(other_peer_error(PeerId::of(key), *expected));
+        return std::unexpected<Error>(wrong_peer_error(PeerId::of(key), *expected));
     KWAAI_CHECKED(admit(key.type()));
     if (!key.verify(signed_certificate_key(certificate.public_key_info), signed_key.signature))
         return fail(Errc::malformed,

@@ -98,7 +98,7 @@ TEST_CASE("another peer than the expected one is named beside it") {
     const PeerId expected = PeerId::of(Maker().identity.public_key());
     const Result<crypto::PublicKey> key = verify(maker.with({maker.extension()}), kNow, expected);
     REQUIRE_FALSE(key.has_value());
-    CHECK(key.error().code == Errc::malformed);
+    CHECK(key.error().code == Errc::wrong_peer);
     CHECK(contains(key.error().context, expected.to_text()));
     CHECK(contains(key.error().context, PeerId::of(maker.identity.public_key()).to_text()));
 }

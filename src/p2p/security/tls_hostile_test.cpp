@@ -97,7 +97,7 @@ TEST_CASE("a dialler that reaches another peer over TLS names both, and the list
     world.expected = PeerId::of(key_of_seed(0x77).public_key());
     world.converse(say_nothing, say_nothing);
     REQUIRE_FALSE((world.client->has_value() || world.server->has_value()));
-    CHECK(world.client->error().code == Errc::malformed);
+    CHECK(world.client->error().code == Errc::wrong_peer);
     CHECK(contains(world.client->error().context, world.expected->to_text()));
     CHECK(contains(world.client->error().context,
                    PeerId::of(key_of_seed(0x66).public_key()).to_text()));
