@@ -195,8 +195,8 @@ constexpr io::Duration kQuiet = 60s;
 
 Task<void> stay_quiet(session_world::Sessions& sessions) {
     co_await sessions.simulation.clock().sleep_for(kQuiet);
-    CHECK(sessions.dialer_end.has_value() == false);
-    CHECK(sessions.listener_end.has_value() == false);
+    CHECK_FALSE(sessions.dialer_end.has_value());
+    CHECK_FALSE(sessions.listener_end.has_value());
 }
 
 Task<void> go_idle(session_world::Sessions& sessions) {

@@ -161,8 +161,9 @@ TEST_CASE("a node dials none of its own sockets, whoever is said to be there") {
     world.run([](PublicWorld& at) -> io::Task<void> {
         Host& host = *at.hosts[0];
         const Multiaddr declared = address_of("/ip4/203.0.113.200/tcp/4001");
-        host.set_told_addresses(
-            [declared](std::vector<Multiaddr> /*listening*/) { return std::vector{declared}; });
+        host.set_told_addresses([declared](const std::vector<Multiaddr>& /*listening*/) {
+            return std::vector{declared};
+        });
         const PeerId other = make_identity(9);
         const std::vector<Multiaddr> sockets{at.address(0).without_peer(), declared};
         for (const Multiaddr& own : sockets) {

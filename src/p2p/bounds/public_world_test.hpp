@@ -19,7 +19,7 @@ struct PublicWorld {
 
     PublicWorld(std::size_t count,
                 const Limits& limits,
-                std::shared_ptr<ConnectionGater> gater = {}) {
+                const std::shared_ptr<ConnectionGater>& gater = {}) {
         for (std::size_t i = 0; i < count; ++i) {
             hosts.push_back(std::make_unique<Host>(
                 network.host(ip(i)),

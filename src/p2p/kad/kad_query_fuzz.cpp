@@ -123,7 +123,8 @@ private:
     }
 
     Task<void> put(codec::Buffer key) {
-        codec::Buffer value(1U + script_.next(), static_cast<std::byte>(script_.next()));
+        const std::size_t size = 1U + script_.next();
+        codec::Buffer value(size, static_cast<std::byte>(script_.next()));
         const auto taken = co_await dht_.put(std::move(key), std::move(value));
         require(!taken || (*taken > 0 && *taken <= options_.limits.bucket_size));
     }

@@ -71,12 +71,13 @@ inline void read_peers(testing::Script& script, std::vector<WirePeer>& into) {
 [[nodiscard]] inline Message read_message(testing::Script& script) {
     Message message;
     const std::uint8_t parts = script.next();
-    message.type = static_cast<MessageType>(parts % 6U);
+    message.type = static_cast<MessageType>((parts & 7U) % 6U);
     message.key = read_key(script);
     if ((parts & 0x40U) != 0) {
         message.record = WireRecord{.key = message.key, .value = {}};
         if ((parts & 0x20U) != 0) message.record->key = read_key(script);
-        message.record->value.resize(script.next() * 40U, static_cast<std::byte>(script.next()));
+        const std::size_t size = script.next() * 40U;
+        message.record->value.resize(size, static_cast<std::byte>(script.next()));
     }
     if ((parts & 0x10U) != 0) read_peers(script, message.closer);
     if ((parts & 0x80U) != 0) read_peers(script, message.providers);

@@ -15,16 +15,16 @@ namespace {
 using namespace std::chrono_literals;
 using namespace yamux_test;
 
-constexpr std::uint32_t kInitial = 256 << 10;
+constexpr std::uint32_t kFirstWindow = 256 << 10;
 constexpr std::uint64_t kMib = 1 << 20;
 
 TEST_CASE("the largest window of a peer is remembered, up to the limit of one") {
     WindowMemory memory{Limits()};
     const PeerId peer = make_identity(1);
     CHECK(memory.recall(peer) == 0);
-    memory.learn(peer, 4 * kInitial);
-    memory.learn(peer, 2 * kInitial);
-    CHECK(memory.recall(peer) == 4 * kInitial);
+    memory.learn(peer, 4 * kFirstWindow);
+    memory.learn(peer, 2 * kFirstWindow);
+    CHECK(memory.recall(peer) == 4 * kFirstWindow);
     memory.learn(peer, 1 << 30);
     CHECK(memory.recall(peer) == Limits().window_max);
     CHECK(memory.recall(make_identity(2)) == 0);
@@ -33,7 +33,7 @@ TEST_CASE("the largest window of a peer is remembered, up to the limit of one") 
 
 TEST_CASE("a window that never grew is not remembered") {
     WindowMemory memory{Limits()};
-    memory.learn(make_identity(1), kInitial);
+    memory.learn(make_identity(1), kFirstWindow);
     memory.learn(make_identity(2), 0);
     CHECK(memory.size() == 0);
 }
@@ -43,26 +43,26 @@ TEST_CASE("the peer unused for longest makes room") {
     limits.windows_remembered_max = 3;
     WindowMemory memory(limits);
     for (unsigned char number = 0; number < 3; ++number)
-        memory.learn(make_identity(number), 2 * kInitial);
-    CHECK(memory.recall(make_identity(0)) == 2 * kInitial);
-    memory.learn(make_identity(3), 2 * kInitial);
+        memory.learn(make_identity(number), 2 * kFirstWindow);
+    CHECK(memory.recall(make_identity(0)) == 2 * kFirstWindow);
+    memory.learn(make_identity(3), 2 * kFirstWindow);
     CHECK(memory.size() == 3);
-    CHECK(memory.recall(make_identity(0)) == 2 * kInitial);
+    CHECK(memory.recall(make_identity(0)) == 2 * kFirstWindow);
     CHECK(memory.recall(make_identity(1)) == 0);
 }
 
 TEST_CASE("the first stream of a session begins with a window that was learned before") {
     const Limits limits;
     const io::TimePoint now{1h};
-    for (const std::uint32_t learned : {0U, 4 * kInitial, 0xffffffffU}) {
+    for (const std::uint32_t learned : {0U, 4 * kFirstWindow, 0xffffffffU}) {
         YamuxState state(YamuxRole::dialer, limits, now, nullptr, learned);
-        const std::uint32_t expected = std::clamp(learned, kInitial, limits.window_max);
+        const std::uint32_t expected = std::clamp(learned, kFirstWindow, limits.window_max);
         CHECK(state.window_learned() == expected);
         YamuxStream& ours = state.open(now);
         state.announce(ours);
         std::vector<std::byte> out;
         state.produce(out, now);
-        CHECK(parse(out).front() == update(kSyn, 1, expected - kInitial));
+        CHECK(parse(out).front() == update(kSyn, 1, expected - kFirstWindow));
     }
 }
 
@@ -77,14 +77,14 @@ struct FullAccount final : MemoryAccount {
 TEST_CASE("a window that was learned is granted within the bounds of memory") {
     const io::TimePoint now{1h};
     Limits limits;
-    limits.window_total_max = 4 * kInitial;
-    YamuxState bounded(YamuxRole::dialer, limits, now, nullptr, 16 * kInitial);
+    limits.window_total_max = 4 * kFirstWindow;
+    YamuxState bounded(YamuxRole::dialer, limits, now, nullptr, 16 * kFirstWindow);
     // Each takes half of what is left.
-    CHECK(bounded.open(now).window == 3 * kInitial);
-    CHECK(bounded.open(now).window == 2 * kInitial);
+    CHECK(bounded.open(now).window == 3 * kFirstWindow);
+    CHECK(bounded.open(now).window == 2 * kFirstWindow);
     FullAccount account;
-    YamuxState full(YamuxRole::dialer, limits, now, &account, 16 * kInitial);
-    CHECK(full.open(now).window == kInitial);
+    YamuxState full(YamuxRole::dialer, limits, now, &account, 16 * kFirstWindow);
+    CHECK(full.open(now).window == kFirstWindow);
 }
 
 /// Two hosts 100 ms apart whose connections hold megabytes on their way.
