@@ -35,7 +35,7 @@ crypto::PrivateKey key_from(int seed) {
     return crypto::PrivateKey::ed25519_from_seed(bytes);
 }
 
-Multiaddr parsed(std::string_view text) {
+Multiaddr multiaddr(std::string_view text) {
     auto address = Multiaddr::parse(text);
     REQUIRE(address);
     return std::move(*address);
@@ -44,7 +44,8 @@ Multiaddr parsed(std::string_view text) {
 PeerRecord some_record(const crypto::PrivateKey& key) {
     return {.peer = PeerId::of(key.public_key()),
             .sequence = 1700000000,
-            .addresses = {parsed("/ip4/127.0.0.1/tcp/4001"), parsed("/dns4/example.com/tcp/443")}};
+            .addresses = {multiaddr("/ip4/127.0.0.1/tcp/4001"),
+                          multiaddr("/dns4/example.com/tcp/443")}};
 }
 
 /// A record's payload with any addresses.
@@ -165,7 +166,7 @@ TEST_CASE("one form's type under the other form's domain is malformed") {
 
 TEST_CASE("addresses that we cannot parse are left out, the others stay") {
     const auto key = key_from(1);
-    const Buffer good = codec::to_buffer(parsed("/ip4/1.2.3.4/tcp/80").bytes());
+    const Buffer good = codec::to_buffer(multiaddr("/ip4/1.2.3.4/tcp/80").bytes());
     const auto record = open_peer_record(
         seal_go(key,
                 payload_of(PeerId::of(key.public_key()),
@@ -177,7 +178,7 @@ TEST_CASE("addresses that we cannot parse are left out, the others stay") {
 
 TEST_CASE("at most 64 addresses are read") {
     const auto key = key_from(1);
-    const Buffer good = codec::to_buffer(parsed("/ip4/1.2.3.4/tcp/80").bytes());
+    const Buffer good = codec::to_buffer(multiaddr("/ip4/1.2.3.4/tcp/80").bytes());
     const auto record = open_peer_record(
         seal_go(key, payload_of(PeerId::of(key.public_key()), std::vector<Buffer>(100, good))));
     REQUIRE(record);

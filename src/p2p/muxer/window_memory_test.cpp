@@ -16,7 +16,7 @@ using namespace std::chrono_literals;
 using namespace yamux_test;
 
 constexpr std::uint32_t kFirstWindow = 256 << 10;
-constexpr std::uint64_t kMib = 1 << 20;
+constexpr std::uint64_t kMebibyte = 1 << 20;
 
 TEST_CASE("the largest window of a peer is remembered, up to the limit of one") {
     WindowMemory memory{Limits()};
@@ -89,7 +89,7 @@ TEST_CASE("a window that was learned is granted within the bounds of memory") {
 
 /// Two hosts 100 ms apart whose connections hold megabytes on their way.
 struct LongWorld {
-    LongWorld() : network(simulation.clock(), {.seed = 1, .queue_bytes_max = 64 * kMib}) {
+    LongWorld() : network(simulation.clock(), {.seed = 1, .queue_bytes_max = 64 * kMebibyte}) {
         for (unsigned char i = 0; i < 2; ++i) {
             const std::string ip = "10.0.0." + std::to_string(i + 1);
             HostOptions options{.identity = make_key(i), .agent = "test"};
@@ -125,12 +125,12 @@ io::Task<void> transfer_again(io::TaskGroup& group, LongWorld& world) {
     const PerfServer server(*world.hosts[1], world.simulation.clock(), PerfLimits());
     for (const auto& host : world.hosts)
         group.spawn(&Host::run, std::ref(*host));
-    const io::Duration down_first = co_await time_of(world, 0, 4 * kMib);
-    const io::Duration down = co_await time_of(world, 0, 4 * kMib);
+    const io::Duration down_first = co_await time_of(world, 0, 4 * kMebibyte);
+    const io::Duration down = co_await time_of(world, 0, 4 * kMebibyte);
     CHECK(down_first >= 500ms);  // five round trips, each with twice the window
     CHECK(down < 300ms);
-    const io::Duration up_first = co_await time_of(world, 4 * kMib, 0);
-    const io::Duration up = co_await time_of(world, 4 * kMib, 0);
+    const io::Duration up_first = co_await time_of(world, 4 * kMebibyte, 0);
+    const io::Duration up = co_await time_of(world, 4 * kMebibyte, 0);
     CHECK(up_first >= 500ms);
     CHECK(up <= up_first - 200ms);
     for (const auto& host : world.hosts)
