@@ -134,7 +134,7 @@ Task<void> connect_to_another(HostWorld& world) {
 
 // Somebody who claims to be at host 0's address begins to shake hands and goes no further.
 Task<void> connect_after_forged(HostWorld& world) {
-    Multiaddr address = listen_quic(world, 1);
+    const Multiaddr address = listen_quic(world, 1);
     const QuicIdentity stranger(make_key(9));
     const auto socket = world.network().host(HostWorld::ip(0)).open_udp({HostWorld::ip(0), 5000});
     REQUIRE(socket);
