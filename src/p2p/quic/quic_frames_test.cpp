@@ -105,16 +105,22 @@ private:
     std::uint64_t left_;  // packets to be changed
 };
 
-// Does with streams what a node may.
-void use_streams(QuicCore& core, CounterRandom& random) {
+// As much of it as there is room for.
+void write_some(QuicCore& core, QuicStream& stream) {
     static const std::vector<std::byte> content(3000);
     static const std::array<Bytes, 1> parts{Bytes(content)};
+    const Result<> begun = core.begin_write(stream, parts);
+    static_cast<void>(begun);  // not where the peer has ended it
+}
+
+// Does with streams what a node may.
+void use_streams(QuicCore& core, CounterRandom& random) {
     std::vector<QuicStream*> changed;
     core.take_changed(changed);
     if (core.is_refusing()) return;
     if (!core.is_open_blocked() && random.next() % 2 == 0) {
         QuicStream& stream = core.open();
-        static_cast<void>(core.begin_write(stream, parts));
+        write_some(core, stream);
         if (random.next() % 3 == 0) core.reset(stream, 7);
     }
     while (QuicStream* const stream = core.accept()) {
@@ -123,7 +129,7 @@ void use_streams(QuicCore& core, CounterRandom& random) {
         if (random.next() % 2 == 0)
             core.close(*stream);
         else
-            static_cast<void>(core.begin_write(*stream, parts));
+            write_some(core, *stream);
     }
 }
 
