@@ -78,12 +78,12 @@ TEST_CASE("loopback: a port in use, a foreign address and a refused connection a
 }
 
 TEST_CASE("loopback: closing ends a waiting accept with `closed`") {
-    static constexpr auto waiting_accept = [](io::Listener& listener) -> Task<void> {
+    static const auto waiting_accept = [](io::Listener& listener) -> Task<void> {
         const auto accepted = co_await listener.accept();
         REQUIRE(!accepted.has_value());
         CHECK(accepted.error().code == Errc::closed);
     };
-    static constexpr auto body = [](TaskGroup& group, io::Listener& listener) -> Task<void> {
+    static const auto body = [](TaskGroup& group, io::Listener& listener) -> Task<void> {
         group.spawn(waiting_accept, std::ref(listener));
         listener.close();
         co_return;
@@ -127,7 +127,7 @@ TEST_CASE("loopback: members of a multicast group hear each other") {
 }
 
 TEST_CASE("threads: posts of other threads run on the loop's thread, in the order of each thread") {
-    static constexpr auto wait_for =
+    static const auto wait_for =
         [](io::Event& changed, const std::vector<int>& got, std::size_t count) -> Task<void> {
         while (got.size() < count)
             co_await changed.wait();
@@ -156,7 +156,7 @@ TEST_CASE("threads: posts of other threads run on the loop's thread, in the orde
 }
 
 TEST_CASE("threads: offload computes elsewhere and goes on here") {
-    static constexpr auto body = [](io::WorkQueue& queue, std::thread::id here) -> Task<void> {
+    static const auto body = [](io::WorkQueue& queue, std::thread::id here) -> Task<void> {
         for (int i = 0; i < 200; ++i) {
             std::thread::id there;
             auto work = [&there, i] {
@@ -216,7 +216,7 @@ Task<void> offload_and_log(Offloading& all) {
 }  // namespace
 
 TEST_CASE("threads: an offload whose caller is cancelled has ended before the caller unwinds") {
-    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+    static const auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
         group.spawn(offload_and_log, std::ref(all));
         while (!all.has_begun)
             co_await all.changed.wait();
@@ -231,7 +231,7 @@ TEST_CASE("threads: an offload whose caller is cancelled has ended before the ca
 }
 
 TEST_CASE("threads: work that has not begun when its caller is cancelled is skipped") {
-    static constexpr auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
+    static const auto body = [](TaskGroup& group, Offloading& all) -> Task<void> {
         group.spawn(offload_and_log, std::ref(all));
         group.cancel();
         co_await all.loop.clock().sleep_for(1ms);
@@ -276,7 +276,7 @@ TEST_CASE("threads: a full queue refuses work, and what was accepted is done bef
 }
 
 TEST_CASE("signals: an interrupt wakes the task that waits for it, and does not end the process") {
-    static constexpr auto body = [](io::Signals& signals) -> Task<int> {
+    static const auto body = [](io::Signals& signals) -> Task<int> {
         std::raise(SIGINT);
         const int number = co_await signals.next();
         co_return number;

@@ -87,7 +87,7 @@ TEST_CASE("two nodes write under one shared name, and all read the later record"
         codec::Buffer later = written(4, 2, "later");
         const auto taken = co_await world.dht(4).put(key, later);
         REQUIRE(taken.has_value());
-        codec::Buffer earlier = written(7, 1, "earlier");
+        const codec::Buffer earlier = written(7, 1, "earlier");
         const auto retaken = co_await world.dht(7).put(key, earlier);
         static_cast<void>(retaken);  // whoever has the later one keeps it
         for (const std::size_t reader : {0, 13, 29}) {
