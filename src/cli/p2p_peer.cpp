@@ -214,8 +214,8 @@ io::Task<Result<>> list_peers(node::P2pNode& node, P2pFlags flags) {
 void add_target(CLI::App& verb, PeerFlags& flags) {
     verb.add_option("PEER",
                     flags.target,
-                    "/ip4/ADDRESS/tcp/PORT/p2p/ID of any libp2p node, or, with --bootstrap, its ID "
-                    "alone");
+                    "/ip4/ADDRESS/tcp/PORT/p2p/ID of any libp2p node, /dnsaddr/NAME for one that a "
+                    "name's TXT records name, or, with --bootstrap, its ID alone");
     add_p2p_flags(verb, flags.p2p);
 }
 
