@@ -20,6 +20,12 @@ function(kwaai_module name)
     PUBLIC FILE_SET lone TYPE HEADERS BASE_DIRS ${PROJECT_SOURCE_DIR}/src FILES ${others})
   target_compile_features(kwaai_${name} PUBLIC cxx_std_23)
   target_link_libraries(kwaai_${name} PUBLIC ${arg_DEPS} PRIVATE $<BUILD_INTERFACE:kwaai_warnings>)
+  if(name IN_LIST KWAAI_COLD_ROOMS)
+    target_compile_options(kwaai_${name} PRIVATE -O0)
+  endif()
+  if(KWAAI_FUZZ AND NOT arg_FUZZ)
+    target_compile_options(kwaai_${name} PRIVATE -fno-sanitize=fuzzer-no-link) # the fuzzer need not count what it does there
+  endif()
   set_target_properties(kwaai_${name} PROPERTIES VERIFY_INTERFACE_HEADER_SETS ON
     INTERFACE_HEADER_SETS_TO_VERIFY lone EXPORT_NAME ${name})
   set_property(GLOBAL APPEND PROPERTY KWAAI_ROOMS kwaai_${name})

@@ -14,7 +14,7 @@ check_preset() {
 }
 
 step_gcc() {
-  export KWAAI_SIM_SEEDS=200 # make test runs a thousand, and many networks of tables
+  export KWAAI_SIM_SEEDS=100 # make test runs a thousand, and many networks of tables
   check_preset gcc -LE lint
 }
 
