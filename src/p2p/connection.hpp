@@ -1,5 +1,6 @@
 // One authenticated, multiplexed connection of a host.
 #pragma once
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -19,6 +20,13 @@ namespace kwaai::p2p {
 struct ConnectionPlace {
     std::shared_ptr<ConnectionScope> scope;
     SourceLease source;  // inbound ones
+};
+
+/// An inbound stream that waits for its turn to agree on a protocol.
+struct WaitingStream {
+    std::unique_ptr<MuxedStream> muxed;
+    std::shared_ptr<StreamScope> scope;
+    std::shared_ptr<void> lease;  // of its place, which goes with it
 };
 
 /// Shared by the host, which runs it, and by the streams on it.
@@ -41,6 +49,7 @@ struct Connection {
     ConnectionPlace place;
     std::optional<CircuitLimit> limit;  // where a relay sets one
     std::unique_ptr<MuxedSession> session;
+    std::deque<WaitingStream> waiting;
     std::optional<IdentifyMessage> identity;  // once identify has answered
     bool is_identify_over = false;            // answered or failed
     bool is_record_signed = false;            // identity's addresses are from a signed record

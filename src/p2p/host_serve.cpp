@@ -30,6 +30,7 @@ public:
                 state_.book.disconnected(connection_->remote, state_.clock.now());
             }
         }
+        connection_->waiting.clear();
         state_.windows.learn(connection_->remote, connection_->session->window_learned());
         connection_->place.scope->end();
         connection_->place.source.reset();
@@ -281,8 +282,28 @@ io::Task<void> Host::State::accept_streams(io::TaskGroup& connection_group,
             (*muxed)->reset(static_cast<std::uint32_t>(ResetCode::resource_limit));
             continue;
         }
-        connection_group.spawn(
-            &State::serve_stream, std::ref(*this), connection, std::move(*muxed), std::move(*use));
+        connection->waiting.push_back(
+            {.muxed = std::move(*muxed), .scope = (*use)->scope, .lease = *use});
+        serve_waiting(connection_group, connection);
+    }
+}
+
+// Those whose turn it is: a peer that opens many streams at once has all of them served, some at a
+// time.
+void Host::State::serve_waiting(io::TaskGroup& connection_group,
+                                const std::shared_ptr<Connection>& connection) {
+    while (!connection->waiting.empty() && connection->waiting.front().scope->may_agree()) {
+        WaitingStream next = std::move(connection->waiting.front());
+        connection->waiting.pop_front();
+        if (!next.scope->begin_agreeing()) {
+            next.muxed->reset(static_cast<std::uint32_t>(ResetCode::resource_limit));
+            continue;
+        }
+        connection_group.spawn(&State::serve_stream,
+                               std::ref(*this),
+                               std::ref(connection_group),
+                               connection,
+                               std::move(next));
     }
 }
 
@@ -321,30 +342,33 @@ bool Host::State::speaks(std::string_view protocol) const {
     return handlers.contains(protocol);
 }
 
-io::Task<void> Host::State::serve_stream(std::shared_ptr<Connection> connection,
-                                         std::unique_ptr<MuxedStream> muxed,
-                                         std::shared_ptr<StreamUse> use) {
+io::Task<void> Host::State::serve_stream(io::TaskGroup& connection_group,
+                                         std::shared_ptr<Connection> connection,
+                                         WaitingStream opened) {
     const std::function<bool(std::string_view)> knows = [this](std::string_view protocol) {
         return speaks(protocol);
     };
-    auto negotiating = negotiate_inbound(*muxed, knows, options.limits);
+    auto negotiating = negotiate_inbound(*opened.muxed, knows, options.limits);
     auto agreed = co_await io::with_timeout(
         clock, options.limits.negotiation_timeout, std::move(negotiating));
-    if (!agreed) {
-        muxed->reset(static_cast<std::uint32_t>(ResetCode::negotiation_failed));
-        co_return;
+    const auto found = agreed ? handlers.find(agreed->protocol) : handlers.end();
+    std::optional<ResetCode> refusal;
+    if (found == handlers.end())
+        refusal = ResetCode::negotiation_failed;
+    else if (!opened.scope->set_protocol(agreed->protocol))
+        refusal = ResetCode::resource_limit;
+    if (refusal) {
+        opened.muxed->reset(static_cast<std::uint32_t>(*refusal));
+        opened = {};
     }
-    const auto found = handlers.find(agreed->protocol);
-    if (found == handlers.end()) co_return;
+    opened.scope.reset();
+    serve_waiting(connection_group, connection);
+    if (refusal) co_return;
     const StreamHandler handler = found->second;
-    if (!use->scope->set_protocol(agreed->protocol)) {
-        muxed->reset(static_cast<std::uint32_t>(ResetCode::resource_limit));
-        co_return;
-    }
     std::unique_ptr<Stream> stream = make_agreed_stream({.connection = connection,
-                                                         .muxed = std::move(muxed),
+                                                         .muxed = std::move(opened.muxed),
                                                          .protocol = std::move(agreed->protocol),
-                                                         .lease = std::move(use)},
+                                                         .lease = std::move(opened.lease)},
                                                         std::move(agreed->residue));
     co_await handler(std::move(stream));
 }

@@ -193,9 +193,11 @@ struct Host::State {
                                     std::shared_ptr<Connection> connection);
     io::Task<void> accept_streams(io::TaskGroup& connection_group,
                                   std::shared_ptr<Connection> connection);
-    io::Task<void> serve_stream(std::shared_ptr<Connection> connection,
-                                std::unique_ptr<MuxedStream> muxed,
-                                std::shared_ptr<StreamUse> use);
+    void serve_waiting(io::TaskGroup& connection_group,
+                       const std::shared_ptr<Connection>& connection);
+    io::Task<void> serve_stream(io::TaskGroup& connection_group,
+                                std::shared_ptr<Connection> connection,
+                                WaitingStream opened);
     /// Counts a stream until the lease dies.
     [[nodiscard]] Result<std::shared_ptr<StreamUse>> admit_stream(const Connection& connection,
                                                                   Direction direction);

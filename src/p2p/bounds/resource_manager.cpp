@@ -178,7 +178,7 @@ struct ResourceLedger {
     std::unordered_map<PeerId, Account> peers;
     std::map<std::string, std::size_t> protocols;              // inbound streams
     std::map<ProtocolOfPeer, std::size_t> protocols_of_peers;  // inbound streams
-    std::size_t pending_streams = 0;                           // inbound, no protocol yet
+    std::size_t pending_streams = 0;                           // inbound, that agree
 };
 
 ConnectionScope::ConnectionScope(std::shared_ptr<ResourceLedger> ledger, const ResourceUse& place)
@@ -247,23 +247,11 @@ Result<std::shared_ptr<StreamScope>> ConnectionScope::open_stream(Direction dire
                             .streams_outbound = is_inbound ? 0U : 1U,
                             .memory_bytes = ledger_->limits.stream_bytes};
     KWAAI_CHECK(peer_, "a stream of a connection whose handshake is under way");
-    if (is_inbound && ledger_->pending_streams >= ledger_->limits.streams_pending_max)
-        return fail(Errc::limit_exceeded,
-                    "this node agrees on the protocols of " +
-                        std::to_string(ledger_->pending_streams) + " streams, its limit");
-    if (is_inbound && pending_streams_ >= ledger_->limits.streams_pending_per_connection_max)
-        return fail(Errc::limit_exceeded,
-                    "the protocols of " + std::to_string(pending_streams_) +
-                        " streams of this connection are not agreed yet, its limit");
     const std::array accounts{&ledger_->account_of(peer_), &ledger_->system};
     const Result<> added = add_to_all(accounts, place);
     if (!added) {
         ledger_->drop_if_empty(*peer_);
         return std::unexpected<Error>(added.error());
-    }
-    if (is_inbound) {
-        ++ledger_->pending_streams;
-        ++pending_streams_;
     }
     add(use_, place);
     return std::make_shared<StreamScope>(shared_from_this(), place);
@@ -278,15 +266,33 @@ StreamScope::~StreamScope() {
     if (protocol_) {
         count_down(ledger.protocols, *protocol_);
         count_down(ledger.protocols_of_peers, {*protocol_, *peer});
-    } else if (place_.streams_inbound > 0) {
-        count_agreed();
     }
+    end_agreeing();
     subtract(connection_->use_, place_);
     subtract(ledger.system.use, place_);
     ledger.take_from_peer(peer, place_);
 }
 
-void StreamScope::count_agreed() {
+bool StreamScope::may_agree() const {
+    const std::size_t most = connection_->ledger_->limits.streams_pending_per_connection_max;
+    return connection_->pending_streams_ < most;
+}
+
+Result<> StreamScope::begin_agreeing() {
+    KWAAI_CHECK(!is_agreeing_ && !protocol_ && may_agree(), "a stream agrees out of its turn");
+    ResourceLedger& ledger = *connection_->ledger_;
+    if (ledger.pending_streams >= ledger.limits.streams_pending_max)
+        return fail(Errc::limit_exceeded,
+                    "this node agrees on the protocols of " +
+                        std::to_string(ledger.pending_streams) + " streams, its limit");
+    ++ledger.pending_streams;
+    ++connection_->pending_streams_;
+    is_agreeing_ = true;
+    return {};
+}
+
+void StreamScope::end_agreeing() {
+    if (!std::exchange(is_agreeing_, false)) return;
     --connection_->ledger_->pending_streams;
     --connection_->pending_streams_;
 }
@@ -304,7 +310,7 @@ Result<> StreamScope::set_protocol(std::string_view protocol) {
                     "protocol " + name + " has all the streams it may have with this peer");
     ++ledger.protocols[name];
     ++ledger.protocols_of_peers[key];
-    count_agreed();
+    end_agreeing();
     protocol_ = name;
     return {};
 }

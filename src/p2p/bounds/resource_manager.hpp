@@ -62,7 +62,8 @@ public:
 
     /// The handshake has told who it is, once. `Errc::limit_exceeded`.
     [[nodiscard]] Result<> set_peer(const PeerId& peer);
-    /// A stream whose protocol is not agreed yet. `Errc::limit_exceeded` names the scope.
+    /// An inbound one waits for its turn to agree on a protocol. `Errc::limit_exceeded` names the
+    /// scope.
     [[nodiscard]] Result<std::shared_ptr<StreamScope>> open_stream(Direction direction);
     /// The connection is over: another one may take its place, though streams of it are still held.
     void end();
@@ -81,7 +82,7 @@ private:
     ResourceUse place_;  // the connection itself, until end()
     ResourceUse use_;    // all of it
     std::size_t buffered_bytes_ = 0;
-    std::size_t pending_streams_ = 0;  // inbound, whose protocol is not agreed yet
+    std::size_t pending_streams_ = 0;  // inbound, that agree on a protocol
 };
 
 /// One stream in the accounts, until it dies. What it may buffer is bounded by its window
@@ -94,12 +95,18 @@ public:
     StreamScope& operator=(const StreamScope&) = delete;
     ~StreamScope();
 
+    /// Whether it is an inbound one's turn: not too many others of its connection agree.
+    [[nodiscard]] bool may_agree() const;
+    /// Agreeing on an inbound one's protocol begins, once, where may_agree().
+    /// `Errc::limit_exceeded`.
+    [[nodiscard]] Result<> begin_agreeing();
     /// What it speaks was agreed, once. `Errc::limit_exceeded` names the protocol.
     [[nodiscard]] Result<> set_protocol(std::string_view protocol);
 
 private:
-    void count_agreed();
+    void end_agreeing();
 
+    bool is_agreeing_ = false;
     std::shared_ptr<ConnectionScope> connection_;
     ResourceUse place_;
     std::optional<std::string> protocol_;

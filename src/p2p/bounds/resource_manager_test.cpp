@@ -42,6 +42,8 @@ std::vector<std::shared_ptr<StreamScope>> open_streams(ConnectionScope& connecti
     while (streams.size() < 3000) {
         auto stream = connection.open_stream(direction);
         if (!stream) break;
+        const bool is_inbound = direction == Direction::inbound;
+        if (is_inbound && (!(*stream)->may_agree() || !(*stream)->begin_agreeing())) break;
         if (!protocol.empty() && !(*stream)->set_protocol(protocol)) break;
         streams.push_back(std::move(*stream));
     }
@@ -133,23 +135,23 @@ TEST_CASE("each number of streams ends where its limit says, and begins again be
     CHECK(held.size() == 50);  // streams_max
 }
 
-TEST_CASE("a connection has so many streams whose protocol is not agreed, and others have theirs") {
+TEST_CASE("a connection agrees on so many streams' protocols at a time, and others on theirs") {
     const Limits limits;
     ResourceManager manager(limits);
     const auto greedy = open_one(manager, make_identity(1));
     const auto other = open_one(manager, make_identity(2));
     auto pending = open_streams(*greedy, Direction::inbound);
     CHECK(pending.size() == limits.streams_pending_per_connection_max);
-    const auto refused = greedy->open_stream(Direction::inbound);
-    REQUIRE_FALSE(refused.has_value());
-    CHECK(refused.error().code == Errc::limit_exceeded);
+    const auto waiting = greedy->open_stream(Direction::inbound).value();
+    CHECK_FALSE(waiting->may_agree());
     CHECK(greedy->open_stream(Direction::outbound).has_value());
-    CHECK(other->open_stream(Direction::inbound).has_value());
+    CHECK(other->open_stream(Direction::inbound).value()->may_agree());
     REQUIRE(pending.front()->set_protocol("/a").has_value());
-    pending.push_back(greedy->open_stream(Direction::inbound).value());
-    CHECK_FALSE(greedy->open_stream(Direction::inbound).has_value());
+    REQUIRE(waiting->may_agree());
+    REQUIRE(waiting->begin_agreeing().has_value());
+    CHECK_FALSE(greedy->open_stream(Direction::inbound).value()->may_agree());
     pending.pop_back();
-    CHECK(greedy->open_stream(Direction::inbound).has_value());
+    CHECK(greedy->open_stream(Direction::inbound).value()->may_agree());
 }
 
 TEST_CASE("pings and identify have fewer streams than other protocols") {
