@@ -64,8 +64,8 @@ struct Limits {
     std::size_t streams_max = 8192;                 // inbound, of all peers
     std::size_t streams_outbound_per_peer_max = 4096;
     std::size_t streams_outbound_max = 32768;
-    std::size_t streams_pending_max = 4096;                // whose protocol is not agreed yet
-    std::size_t streams_pending_per_connection_max = 256;  // the same
+    std::size_t streams_pending_max = 4096;                // inbound, that agree on a protocol
+    std::size_t streams_pending_per_connection_max = 256;  // the same; others wait for their turn
     std::size_t streams_per_protocol_max = 8192;           // inbound
     std::size_t streams_per_protocol_and_peer_max = 1000;  // inbound
     std::size_t pings_max = 64;                            // inbound streams of /ipfs/ping
