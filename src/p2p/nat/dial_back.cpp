@@ -102,10 +102,12 @@ io::Task<Result<>> DialBack::send_nonce(PeerId peer, Multiaddr address, std::uin
         co_return fail(Errc::closed, "the connection to the address is gone");
     const codec::Buffer message = autonat_v2::encode_dial_back(nonce);
     KWAAI_CO_CHECKED(co_await write_length_prefixed(*stream, message));
-    KWAAI_CO_CHECKED(co_await stream->shutdown_write());
-    // That it comes says that the nonce has arrived; what it says is of no interest. go-libp2p
-    // resets the stream behind it, and over QUIC that is all that comes.
+    // That an answer comes says that the nonce has arrived; what it says is of no interest.
+    // go-libp2p resets the stream behind it, and over QUIC that is all that comes, at times before
+    // our end has been sent.
+    const Result<> ended = co_await stream->shutdown_write();
     const auto answer = co_await read_length_prefixed(*stream, autonat_v2::kDialBackBytesMax);
+    static_cast<void>(ended);
     static_cast<void>(answer);
     stream->close();
     co_return Result<>();
