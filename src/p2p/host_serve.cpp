@@ -353,10 +353,13 @@ io::Task<void> Host::State::serve_stream(io::TaskGroup& connection_group,
         clock, options.limits.negotiation_timeout, std::move(negotiating));
     const auto found = agreed ? handlers.find(agreed->protocol) : handlers.end();
     std::optional<ResetCode> refusal;
+    StreamHandler handler;
     if (found == handlers.end())
         refusal = ResetCode::negotiation_failed;
     else if (!opened.scope->set_protocol(agreed->protocol))
         refusal = ResetCode::resource_limit;
+    else
+        handler = found->second;  // which others may take away from here on
     if (refusal) {
         opened.muxed->reset(static_cast<std::uint32_t>(*refusal));
         opened = {};
@@ -364,7 +367,6 @@ io::Task<void> Host::State::serve_stream(io::TaskGroup& connection_group,
     opened.scope.reset();
     serve_waiting(connection_group, connection);
     if (refusal) co_return;
-    const StreamHandler handler = found->second;
     std::unique_ptr<Stream> stream = make_agreed_stream({.connection = connection,
                                                          .muxed = std::move(opened.muxed),
                                                          .protocol = std::move(agreed->protocol),

@@ -1,6 +1,7 @@
 // A peer that opens hundreds of streams before it says on any of them what it wants, as
 // implementations do whose SYN leaves ahead of the proposal.
-#include <array>
+#include <memory>
+#include <vector>
 
 #include <doctest/doctest.h>
 
