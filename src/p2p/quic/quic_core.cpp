@@ -16,6 +16,8 @@ namespace {
 constexpr std::chrono::milliseconds kFlushTime{250};  // for what was written before close()
 constexpr std::size_t kIdsOfPeerMax = 4;
 constexpr std::uint64_t kCryptoErrorFirst = 0x100;  // and a TLS alert
+constexpr std::size_t kBurstsInWindow = 6;
+constexpr std::size_t kBurstPacketsMin = 5;
 
 std::uint64_t nanoseconds_of(io::Duration duration) {
     return static_cast<std::uint64_t>(std::chrono::nanoseconds(duration).count());
@@ -244,6 +246,18 @@ ngtcp2_ssize QuicCore::State::write_packet(ngtcp2_path& path,
                                      now);
 }
 
+// Of one batch. Were it all of the congestion window, we should wait while the peer works on it and
+// the peer while we do; the round trip would then take so long that ngtcp2, which measures windows
+// by the shortest one, would not let this one grow.
+std::size_t QuicCore::State::burst_bytes() const {
+    ngtcp2_conn_stat stat{};
+    ngtcp2_conn_get_conn_stat(connection, &stat);
+    const std::size_t burst = std::max<std::size_t>(
+        stat.cwnd / kBurstsInWindow,
+        kBurstPacketsMin * ngtcp2_conn_get_path_max_tx_udp_payload_size(connection));
+    return std::min(burst, stat.send_quantum);
+}
+
 QuicCore::QuicCore(const QuicCoreOptions& options, const PeerId& expected, io::TimePoint now)
     : state_(std::make_unique<State>(options, false)) {
     state_->peer.expected = expected;
@@ -297,11 +311,10 @@ QuicCore::Batch QuicCore::produce(MutableBytes space, io::TimePoint now) {
         state.kept.clear();
         return batch;
     }
-    const std::size_t quantum = std::max<std::size_t>(
-        ngtcp2_conn_get_send_quantum(state.connection), NGTCP2_MAX_UDP_PAYLOAD_SIZE);
+    const std::size_t burst = state.burst_bytes();
     const std::size_t size_max = ngtcp2_conn_get_max_tx_udp_payload_size(state.connection);
     std::size_t used = 0;
-    for (std::size_t count = 0; count < io::kUdpBatchPacketsMax && used < quantum; ++count) {
+    for (std::size_t count = 0; count < io::kUdpBatchPacketsMax && used < burst; ++count) {
         if (state.reason || used + size_max > space.size()) break;
         ngtcp2_path_storage path;
         ngtcp2_path_storage_zero(&path);

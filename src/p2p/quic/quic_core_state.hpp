@@ -68,6 +68,7 @@ struct QuicCore::State {
                                             MutableBytes into,
                                             ngtcp2_tstamp now);
     [[nodiscard]] ngtcp2_ssize write_close(ngtcp2_path& path, MutableBytes into, ngtcp2_tstamp now);
+    [[nodiscard]] std::size_t burst_bytes() const;
     [[nodiscard]] bool is_close_due(io::TimePoint now) const;
 
     // quic_core_streams.cpp

@@ -1,5 +1,8 @@
 // Streams and sessions of QUIC connections. What any session promises is tested in muxer_test.cpp.
+#include <algorithm>
+#include <array>
 #include <chrono>
+#include <numeric>
 #include <optional>
 #include <vector>
 
@@ -75,6 +78,58 @@ Task<void> take(QuicWorld& world, std::optional<Result<PeerId>>& peer) {
     peer = co_await world.accepted->handshake();
 }
 
+QuicCoreOptions client_options(QuicWorld& world) {
+    QuicCoreOptions options;
+    options.identity = &world.dialer.endpoint->identity();
+    options.limits = &world.dialer.endpoint->limits();
+    options.local = world.dialer.endpoint->port().local();
+    options.remote = world.listener.endpoint->port().local();
+    return options;
+}
+
+// The sizes of all batches that leave at one time, when a megabyte waits.
+std::vector<std::size_t> burst_sizes(QuicCore& client, io::TimePoint now) {
+    const std::vector<std::byte> waiting(1 << 20);
+    const std::array<Bytes, 1> parts{Bytes(waiting)};
+    QuicStream& stream = client.open();
+    REQUIRE(client.begin_write(stream, parts));
+    std::vector<std::byte> space(io::kUdpBatchBytesMax);
+    std::vector<std::size_t> sizes;
+    for (;;) {
+        const QuicCore::Batch batch = client.produce(space, now);
+        if (batch.bytes.empty()) break;
+        sizes.push_back(batch.bytes.size());
+    }
+    client.reset(stream, 0);
+    return sizes;
+}
+
+Task<void> send_a_window(TaskGroup& group, QuicWorld& world) {
+    group.spawn(&QuicEndpoint::run, world.listener.endpoint);
+    std::optional<Result<PeerId>> peer;
+    group.spawn(take, std::ref(world), std::ref(peer));
+    io::UdpSocket& port = world.dialer.endpoint->port();
+    const io::Clock& clock = world.simulation.clock();
+    QuicCore client(client_options(world), world.listener.id(), clock.now());
+    std::vector<std::byte> space(io::kUdpBatchBytesMax);
+    while (!client.is_handshaken()) {
+        const QuicCore::Batch batch = client.produce(space, clock.now());
+        if (!batch.bytes.empty()) {
+            CHECK(port.send(batch.to, batch.bytes, batch.packet_bytes));
+            continue;
+        }
+        const auto packets = co_await port.receive();
+        REQUIRE(packets);
+        for (const io::Packet& packet : *packets)
+            client.receive(packet.from, packet.bytes, clock.now());
+    }
+    const std::vector<std::size_t> sizes = burst_sizes(client, clock.now());
+    const std::size_t window = std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
+    CHECK(window > 10'000);
+    CHECK(std::ranges::max(sizes) <= window / 2);
+    world.listener.endpoint->close();
+}
+
 // A client until its handshake is done: its last flight, and a goodbye behind it.
 Task<std::vector<std::vector<std::byte>>> shake_and_leave(QuicWorld& world, QuicCore& client) {
     io::UdpSocket& port = world.dialer.endpoint->port();
@@ -102,11 +157,7 @@ Task<void> come_and_go(TaskGroup& group, QuicWorld& world) {
     group.spawn(&QuicEndpoint::run, world.listener.endpoint);
     std::optional<Result<PeerId>> peer;
     group.spawn(take, std::ref(world), std::ref(peer));
-    QuicCoreOptions options;
-    options.identity = &world.dialer.endpoint->identity();
-    options.limits = &world.dialer.endpoint->limits();
-    options.local = world.dialer.endpoint->port().local();
-    options.remote = world.listener.endpoint->port().local();
+    const QuicCoreOptions options = client_options(world);
     QuicCore client(options, world.listener.id(), world.simulation.clock().now());
     const auto packets = co_await shake_and_leave(world, client);
     for (const std::vector<std::byte>& packet : packets)  // at once
@@ -172,6 +223,12 @@ TEST_CASE("who says goodbye right behind the QUIC handshake has been here") {
     testing::Simulation simulation;
     QuicWorld world(simulation, Limits());
     simulation.run(io::with_group(come_and_go, std::ref(world)));
+}
+
+TEST_CASE("a QUIC congestion window leaves in bursts, on which the peer can work meanwhile") {
+    testing::Simulation simulation;
+    QuicWorld world(simulation, Limits());
+    simulation.run(io::with_group(send_a_window, std::ref(world)));
 }
 
 TEST_CASE("an idle QUIC connection is kept alive, one whose peer is gone ends in half a minute") {
