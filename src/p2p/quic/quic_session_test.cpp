@@ -106,8 +106,7 @@ std::vector<std::size_t> burst_sizes(QuicCore& client, io::TimePoint now) {
 
 Task<void> send_a_window(TaskGroup& group, QuicWorld& world) {
     group.spawn(&QuicEndpoint::run, world.listener.endpoint);
-    std::optional<Result<PeerId>> peer;
-    group.spawn(take, std::ref(world), std::ref(peer));
+    group.spawn(answer, std::ref(world));
     io::UdpSocket& port = world.dialer.endpoint->port();
     const io::Clock& clock = world.simulation.clock();
     QuicCore client(client_options(world), world.listener.id(), clock.now());
