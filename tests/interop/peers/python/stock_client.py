@@ -5,6 +5,7 @@ Prints {tokens, seconds, ms_per_token, batch_ok, beams_ok} as JSON: a batch of t
 search what plain transformers give.
 """
 
+import gc
 import json
 import os
 import sys
@@ -49,6 +50,8 @@ def enter(dht: DHT, prefix: str, servers: list) -> None:
 
 
 def main() -> None:
+    # Sessions of Petals that are collected call the event loop and wait for it: for ever where that was the loop's own thread.
+    gc.disable()
     folder, prefix, count, prompt, *servers = sys.argv[1:]
     dht = DHT(start=True, host_maddrs=["/ip4/127.0.0.1/tcp/0"])
     enter(dht, prefix, servers)
