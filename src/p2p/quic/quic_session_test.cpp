@@ -87,6 +87,24 @@ QuicCoreOptions client_options(QuicWorld& world) {
     return options;
 }
 
+// Its last flight has not left then.
+Task<void> shake_client(QuicWorld& world, QuicCore& client) {
+    io::UdpSocket& port = world.dialer.endpoint->port();
+    const io::Clock& clock = world.simulation.clock();
+    std::vector<std::byte> space(io::kUdpBatchBytesMax);
+    while (!client.is_handshaken()) {
+        const QuicCore::Batch batch = client.produce(space, clock.now());
+        if (!batch.bytes.empty()) {
+            CHECK(port.send(batch.to, batch.bytes, batch.packet_bytes));
+            continue;
+        }
+        const auto packets = co_await port.receive();
+        REQUIRE(packets);
+        for (const io::Packet& packet : *packets)
+            client.receive(packet.from, packet.bytes, clock.now());
+    }
+}
+
 // The sizes of all batches that leave at one time, when a megabyte waits.
 std::vector<std::size_t> burst_sizes(QuicCore& client, io::TimePoint now) {
     const std::vector<std::byte> waiting(1 << 20);
@@ -107,21 +125,9 @@ std::vector<std::size_t> burst_sizes(QuicCore& client, io::TimePoint now) {
 Task<void> send_a_window(TaskGroup& group, QuicWorld& world) {
     group.spawn(&QuicEndpoint::run, world.listener.endpoint);
     group.spawn(answer, std::ref(world));
-    io::UdpSocket& port = world.dialer.endpoint->port();
     const io::Clock& clock = world.simulation.clock();
     QuicCore client(client_options(world), world.listener.id(), clock.now());
-    std::vector<std::byte> space(io::kUdpBatchBytesMax);
-    while (!client.is_handshaken()) {
-        const QuicCore::Batch batch = client.produce(space, clock.now());
-        if (!batch.bytes.empty()) {
-            CHECK(port.send(batch.to, batch.bytes, batch.packet_bytes));
-            continue;
-        }
-        const auto packets = co_await port.receive();
-        REQUIRE(packets);
-        for (const io::Packet& packet : *packets)
-            client.receive(packet.from, packet.bytes, clock.now());
-    }
+    co_await shake_client(world, client);
     const std::vector<std::size_t> sizes = burst_sizes(client, clock.now());
     const std::size_t window = std::accumulate(sizes.begin(), sizes.end(), std::size_t{0});
     CHECK(window > 10'000);
@@ -131,23 +137,16 @@ Task<void> send_a_window(TaskGroup& group, QuicWorld& world) {
 
 // A client until its handshake is done: its last flight, and a goodbye behind it.
 Task<std::vector<std::vector<std::byte>>> shake_and_leave(QuicWorld& world, QuicCore& client) {
-    io::UdpSocket& port = world.dialer.endpoint->port();
     const io::Clock& clock = world.simulation.clock();
+    co_await shake_client(world, client);
     std::vector<std::byte> space(1500);  // for one packet
     std::vector<std::vector<std::byte>> last;
     while (!client.is_ended()) {
         const QuicCore::Batch batch = client.produce(space, clock.now());
-        if (client.is_handshaken()) {
-            if (batch.bytes.empty()) client.close(clock.now());
-            if (!batch.bytes.empty()) last.emplace_back(batch.bytes.begin(), batch.bytes.end());
-        } else if (!batch.bytes.empty()) {
-            CHECK(port.send(batch.to, batch.bytes, batch.packet_bytes));
-        } else {
-            const auto packets = co_await port.receive();
-            REQUIRE(packets);
-            for (const io::Packet& packet : *packets)
-                client.receive(packet.from, packet.bytes, clock.now());
-        }
+        if (batch.bytes.empty())
+            client.close(clock.now());
+        else
+            last.emplace_back(batch.bytes.begin(), batch.bytes.end());
     }
     co_return last;
 }
