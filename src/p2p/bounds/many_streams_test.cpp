@@ -5,6 +5,7 @@
 
 #include <doctest/doctest.h>
 
+#include "io/read_exactly.hpp"
 #include "p2p/host_world_test.hpp"
 #include "p2p/muxer/yamux_session.hpp"
 #include "p2p/protocol/multistream.hpp"
@@ -34,15 +35,8 @@ io::Task<void> drive(YamuxSession& session) {
 // The SYN leaves as reading begins. The answer repeats the request.
 io::Task<void> await_answer(MuxedStream& stream, Opener& opener) {
     std::vector<std::byte> answer(opener.request.size());
-    std::size_t size = 0;
-    while (size < answer.size()) {
-        const auto count = co_await stream.read_some(std::span(answer).subspan(size));
-        if (!count || *count == 0) {
-            ++opener.refused;
-            co_return;
-        }
-        size += *count;
-    }
+    const Result<> is_read = co_await io::read_exactly(stream, answer);
+    if (!is_read) ++opener.refused;
     if (answer == opener.request) ++opener.served;
 }
 
